@@ -1,0 +1,174 @@
+"""Outside witnesses: fvcore and torch's own FLOP counter, beside ours, with every known difference named.
+
+A witness gives a raw reading in its own convention. Each :class:`Correction` takes it one step towards ours and says why.
+After all of them it must agree to the digit; what remains is printed as ``unexplained`` and fails the tests.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from .ledger import Ledger
+from .references import reference
+from .specs import TransformerSpec, preset
+from .tracing import fake_mode_of, trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: fvcore's operators that are matmuls or convolutions; it counts norms and pooling beside them.
+_FVCORE_COMPUTE = frozenset({"linear", "addmm", "matmul", "bmm", "mm", "baddbmm", "einsum", "conv"})
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One known difference between a witness and our convention: FLOPs to add, and why."""
+
+    reason: str
+    flops: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one counter says of one forward pass.
+
+    Attributes:
+        counter: its name.
+        raw: the number that it prints.
+        unit: what that number means: ``FLOP`` or ``MAC``.
+        corrections: steps from the raw number (in its own unit, read as FLOPs) to ours.
+        params: distinct parameters, where the counter reports them.
+    """
+
+    counter: str
+    raw: int
+    unit: str
+    corrections: tuple[Correction, ...] = ()
+    params: int | None = None
+
+    @property
+    def flops(self) -> int:
+        """The raw number after all corrections, in our convention."""
+        return self.raw + sum(c.flops for c in self.corrections)
+
+
+def fvcore_reading(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Reading:
+    """Fvcore's count of one forward pass, corrected: it prints MACs, counts norms among them and skips fused attention."""
+    ledger = trace(module, *copy.deepcopy(inputs), **copy.deepcopy(kwargs))
+    return _fvcore(module, copy.deepcopy(inputs), copy.deepcopy(kwargs), _fused_attention_flops(ledger))
+
+
+def torch_reading(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Reading:
+    """The count of ``torch.utils.flop_counter``, corrected: on CPU it skips fused attention."""
+    ledger = trace(module, *copy.deepcopy(inputs), **copy.deepcopy(kwargs))
+    return _torch(module, copy.deepcopy(inputs), copy.deepcopy(kwargs), ledger)
+
+
+def readings(
+    spec: TransformerSpec | str, batch: int = 1, seq: int = 128, context: int | None = None, attention: str = "sdpa"
+) -> list[Reading]:
+    """Whiteboard, trace, fvcore and torch's counter on the same forward pass of a preset; no weights are allocated.
+
+    Args:
+        spec, batch, seq, context: as in :func:`napkinmath.reference`.
+        attention: ``sdpa`` is what runs by default and what two counters miss; ``eager`` writes the scores out.
+
+    Raises:
+        InputError: as :func:`napkinmath.reference`.
+    """
+    spec = preset(spec) if isinstance(spec, str) else spec
+
+    def built(**where: Any) -> Any:  # a pass with a cache changes the cache, so each counter gets its own
+        return reference(spec, batch, seq, context, attention=attention, **where)
+
+    whiteboard = spec.ledger(batch, seq, context)
+    # PyTorch shows the CPU's own operators under fake tensors; fvcore runs torch.jit.trace, which takes meta tensors only.
+    on_cpu, again, on_meta = built(device="cpu", fake=True), built(device="cpu", fake=True), built(device="meta")
+    traced = trace(on_cpu.module, **on_cpu.inputs)
+    return [
+        Reading("whiteboard", whiteboard.flops, "FLOP", params=whiteboard.params),
+        Reading("trace", traced.flops, "FLOP", params=traced.params),
+        _fvcore(on_meta.module, (), on_meta.inputs, _fused_attention_flops(traced)),
+        _torch(again.module, (), again.inputs, traced),
+    ]
+
+
+def _fvcore(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any], fused_attention_flops: int) -> Reading:
+    from fvcore.nn import FlopCountAnalysis
+
+    wrapped, tensors = _positional(module, inputs, kwargs)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch.jit.trace warns of everything a transformers module does in Python
+        analysis = FlopCountAnalysis(wrapped, tensors).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        by_operator = {name: int(count) for name, count in analysis.by_operator().items()}
+        skipped = analysis.unsupported_ops()
+    corrections = [
+        Correction(f"counts {name} as {count:,} operations; it is no matmul or convolution", -count)
+        for name, count in by_operator.items()
+        if name not in _FVCORE_COMPUTE
+    ]
+    macs = sum(count for name, count in by_operator.items() if name in _FVCORE_COMPUTE)
+    corrections.append(Correction("prints multiply-accumulates and calls them flops; 1 MAC is 2 FLOPs", macs))
+    if fused_attention_flops and "aten::scaled_dot_product_attention" in skipped:
+        corrections.append(Correction("has no formula for scaled_dot_product_attention and counts it as nothing", fused_attention_flops))
+    return Reading("fvcore", sum(by_operator.values()), "MAC", tuple(corrections))
+
+
+def _torch(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any], ledger: Ledger) -> Reading:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), fake_mode_of(inputs, kwargs):
+        module(*inputs, **kwargs)
+    missing = sum(op.flops for op in ledger if op.op.startswith("aten._scaled_dot_product_flash_attention_for_cpu"))
+    corrections = (Correction("has no formula for the CPU's fused attention and counts it as nothing", missing),) if missing else ()
+    return Reading("torch.utils.flop_counter", int(counter.get_total_flops()), "FLOP", corrections)
+
+
+def witness_table(
+    spec: TransformerSpec | str, batch: int = 1, seq: int = 128, context: int | None = None, attention: str = "sdpa"
+) -> pd.DataFrame:
+    """:func:`readings` as a table: what each counter prints, what that is in our convention, what is left, and why."""
+    import pandas as pd
+
+    rows = readings(spec, batch, seq, context, attention)
+    ours = rows[0].flops
+    return pd.DataFrame(
+        {
+            "counter": [r.counter for r in rows],
+            "prints": [r.raw for r in rows],
+            "unit": [r.unit for r in rows],
+            "error_as_printed": [r.raw / ours - 1 for r in rows],
+            "flops": [r.flops for r in rows],
+            "unexplained": [r.flops - ours for r in rows],
+            "why": ["; ".join(c.reason for c in r.corrections) for r in rows],
+        }
+    )
+
+
+def _fused_attention_flops(ledger: Ledger) -> int:
+    return sum(op.flops for op in ledger if op.kind == "attention")
+
+
+def _positional(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+    """A module that takes tensors by position and returns tensors, as torch.jit.trace wants it."""
+    names = [name for name, value in kwargs.items() if isinstance(value, torch.Tensor)]
+    rest = {name: value for name, value in kwargs.items() if name not in names}
+
+    class Positional(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            count = len(tensors) - len(names)
+            out = self.module(*tensors[:count], **dict(zip(names, tensors[count:], strict=True)), **rest)
+            # Every output: torch.jit.trace drops what leads to none, such as BERT's pooler.
+            return tuple(t for t in tree_leaves(out) if isinstance(t, torch.Tensor))
+
+    return Positional(), (*inputs, *(kwargs[name] for name in names))

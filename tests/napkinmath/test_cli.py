@@ -1,0 +1,122 @@
+"""The command line as a reader uses it: answers, JSON, and one clear line with exit code 2 for bad input."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napkinmath.cli import COMMANDS, main
+
+
+def run(capsys, *argv):
+    code = main(list(argv))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_cost_as_json_has_every_column(capsys):
+    code, out, err = run(capsys, "cost", "llama-3-8b", "--mode", "decode", "--context", "8192", "--json")
+    cost = json.loads(out)
+    assert (code, err) == (0, "")
+    assert cost["params"] == 8_030_261_248
+    assert cost["kv_cache_bytes"] == 2**30
+    assert (
+        cost["flops"]
+        == 2 * cost["macs"]
+        == sum(g["flops"] for g in cost["by_kind"].values())
+        == sum(g["flops"] for g in cost["by_module"].values())
+    )
+
+
+def test_cost_in_words_names_its_conditions(capsys):
+    code, out, _ = run(capsys, "cost", "bert-base", "--batch", "8", "--seq", "128")
+    assert code == 0
+    assert "bert-base: forward, batch 8, seq 128, bf16" in out
+    assert "178,787,450,880" in out
+
+
+def test_presets_carry_sources_and_counts(capsys):
+    rows = json.loads(run(capsys, "presets", "--family", "encoder", "--json")[1])
+    assert {r["name"] for r in rows} == {"bert-base", "bert-large", "distilbert"}
+    assert all(r["params"] == r["published_params"] and r["source"].startswith("https://") for r in rows)
+
+
+def test_witnesses_explain_every_difference(capsys):
+    readings = json.loads(run(capsys, "witnesses", "distilbert", "--seq", "16", "--json")[1])["readings"]
+    assert [r["unexplained"] for r in readings] == [0, 0, 0, 0]
+    assert "prints multiply-accumulates" in run(capsys, "witnesses", "distilbert", "--seq", "16")[1]
+
+
+def test_predict_on_a_datasheet_device_is_an_interval(capsys):
+    prediction = json.loads(run(capsys, "predict", "bert-base", "--on", "a100-80gb", "--dtype", "fp16", "--json")[1])
+    assert 0 < prediction["low_s"] < prediction["p50_s"] < prediction["high_s"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["cost", "brt-base"], "preset 'brt-base' is not known. Did you mean 'bert-base'"),
+        (["cost", "gpt2", "--batch", "-3"], "batch=-3 is out of range; allowed: 1 to"),
+        (["cost", "gpt2", "--batch", "2.5"], "'2.5' is not a whole number; nearest: 2"),
+        (["cost", "gpt2", "--batch", "many"], "'many' is not a whole number"),
+        (["cost", "gpt2", "--seq", "5000"], "seq=5000 exceeds the 1024 positions of gpt2; nearest: 1024"),
+        (["cost", "gpt2", "--dtype", "fp23"], "dtype='fp23' is not known. Did you mean 'fp32'"),
+        (["cost", "bert-base", "--mode", "decode"], "bert-base is an encoder"),
+        (["csot", "gpt2"], "'csot' is not a command. Did you mean 'cost'"),
+        (["cost"], "PRESET"),
+        (["presets", "--family", "encodr"], "family='encodr' is not known. Did you mean 'encoder'"),
+        (["predict", "gpt2", "--on", "a100-8gb"], "device 'a100-8gb' is not in the table. Did you mean 'a100-80gb'"),
+        (["measure", "llama-3-405b"], "llama-3.1-405b in fp32 takes 1.62 TB"),
+        (["calibrate", "--budget", "1"], "budget_s=1"),
+        (["calibrate", "--budget", "soon"], "soon"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(capsys, argv, says):
+    code, out, err = run(capsys, *argv)
+    assert code == 2
+    assert out == ""
+    assert says in err
+    assert err.startswith("napkinmath: ")
+    assert err.count("\n") == 1
+
+
+numbers = st.one_of(st.integers(-(10**14), 10**14).map(str), st.floats().map(str), st.text(max_size=6))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.one_of(st.sampled_from(["gpt2", "bert-base", "llama-3-405b"]), st.text(max_size=8)),
+    flags=st.dictionaries(st.sampled_from(["--batch", "--seq", "--context", "--dtype", "--mode", "--attention"]), numbers, max_size=3),
+)
+def test_any_input_gives_an_answer_or_one_line(name, flags):
+    argv = ["cost", name, "--json", *(part for flag in flags.items() for part in flag)]
+    if {"-h", "--help"} & set(argv):
+        return
+    assert main(argv) in (0, 2)
+
+
+def test_help_lists_every_command():
+    text = subprocess.run([sys.executable, "-m", "napkinmath.cli", "--help"], capture_output=True, text=True, check=True).stdout
+    assert all(command in text for command in COMMANDS)
+
+
+def test_counting_loads_nothing_heavy():
+    program = (
+        "import sys; from napkinmath.cli import main; main(['cost', 'llama-3-405b', '--seq', '8192']);"
+        "import napkinmath; napkinmath.a100_80gb;"
+        "print([m for m in ('torch', 'pandas', 'sympy', 'altair', 'numpy', 'transformers') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_the_quick_commands_are_much_quicker_than_loading_torch():
+    def cpu_seconds(program):
+        code = f"{program}; import resource; r = resource.getrusage(resource.RUSAGE_SELF); print(r.ru_utime + r.ru_stime)"
+        return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+    quick = "from napkinmath.cli import main; main(['cost', 'llama-3-405b', '--seq', '8192'])"
+    assert cpu_seconds(quick) < cpu_seconds("import torch") / 2
