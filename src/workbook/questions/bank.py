@@ -1,0 +1,201 @@
+"""Find, read and check question banks, with the file and line of every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from napkinmath.errors import InputError, did_you_mean
+
+from .schema import ADAPTER, FIELDS, AnyQuestion, Question
+from .variants import variants
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a bank, and where; ``str()`` is one line that editors can jump to."""
+
+    path: Path
+    line: int
+    id: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.id}: {self.message}" if self.id else f"{self.path}:{self.line}: {self.message}"
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The folder ``questions/`` of the repository, searched upwards from ``start`` (default: the working directory).
+
+    Raises:
+        InputError: no such folder here or above.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "questions").is_dir() and any((folder / "questions").glob("*/*.yml")):
+            return folder / "questions"
+    raise InputError(f"questions: no folder 'questions' with a bank in it in {start} or above; run this inside the workbook's repository")
+
+
+def load_bank(path: str | Path) -> tuple[AnyQuestion, ...]:
+    """The questions of one chapter, checked.
+
+    Raises:
+        InputError: the file is missing or has problems; the message names file, line and id of the first.
+    """
+    questions, problems = read(Path(path))
+    if problems:
+        more = f" ({len(problems) - 1} more: run 'workbook questions check')" if len(problems) > 1 else ""
+        raise InputError(f"{problems[0]}{more}")
+    return questions
+
+
+def read(path: Path, keys: frozenset[str] | None = None) -> tuple[tuple[AnyQuestion, ...], list[Problem]]:
+    """All sound questions of a bank, and every problem of the others.
+
+    Args:
+        path: the bank.
+        keys: known bibliography keys; a question's ``sources`` must be among them or be an address or a sentence. None: not checked.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        items = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        return (), [Problem(path, 1, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")]
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        return (), [Problem(path, mark.line + 1 if mark else 1, "", f"not YAML: {getattr(error, 'problem', None) or error}")]
+    if not isinstance(items, list) or not items:
+        return (), [Problem(path, 1, "", "expected a list of questions, each beginning with '- id: ...'")]
+
+    questions: list[AnyQuestion] = []
+    problems: list[Problem] = []
+    lines: dict[tuple[Any, ...], int] = {}
+    for where, name in _walk(node, (), lines) if node else ():
+        problems.append(Problem(path, lines[where], "", f"'{name}' stands twice in the same mapping"))
+    first_line: dict[str, int] = {}
+    for number, item in enumerate(items):
+        question, found = _check(item, keys)
+        name = str(item.get("id", f"question {number + 1}")) if isinstance(item, dict) else f"question {number + 1}"
+        line = lines[(number,)]
+        problems += [Problem(path, _line(lines, (number, *where)), name, message) for where, message in found]
+        if name in first_line:
+            problems.append(Problem(path, line, name, f"id is taken by the question in line {first_line[name]}"))
+        elif question:
+            questions.append(question)
+        first_line.setdefault(name, line)
+    return tuple(questions), sorted(problems, key=lambda problem: problem.line)
+
+
+def read_all(paths: Iterable[Path], keys: frozenset[str] | None = None) -> tuple[dict[Path, tuple[AnyQuestion, ...]], list[Problem]]:
+    """Several banks; an id must be unique over all of them."""
+    banks: dict[Path, tuple[AnyQuestion, ...]] = {}
+    problems: list[Problem] = []
+    owner: dict[str, Path] = {}
+    for path in paths:
+        banks[path], found = read(path, keys)
+        problems += found
+        for question in banks[path]:
+            if owner.setdefault(question.id, path) != path:
+                message = f"id is taken by a question in {owner[question.id]}"
+                problems.append(Problem(path, _line_of(path, question.id), question.id, message))
+    return banks, problems
+
+
+@cache
+def _index(root: Path, stamps: tuple[tuple[Path, float], ...]) -> dict[str, AnyQuestion]:
+    return {question.id: question for path, _ in stamps for question in load_bank(path)}
+
+
+def find(id: str, root: Path | None = None) -> AnyQuestion:
+    """The question with this id, from any bank below ``root``.
+
+    Raises:
+        InputError: no such id (with a near miss), or a bank that does not load.
+    """
+    root = root or find_root()
+    questions = _index(root, tuple((path, path.stat().st_mtime) for path in sorted(root.glob("*/*.yml"))))
+    if id not in questions:
+        raise InputError(f"question {id!r} is not in any bank.{did_you_mean(id, questions)}")
+    return questions[id]
+
+
+# Checking one question ------------------------------------------------------------------------------------------------
+
+Found = list[tuple[tuple[Any, ...], str]]
+
+
+def _check(item: Any, keys: frozenset[str] | None) -> tuple[AnyQuestion | None, Found]:
+    """The question, or what is wrong with it and at which key of it."""
+    if not isinstance(item, dict):
+        return None, [((), "expected a mapping with id, kind, level, prompt, ...")]
+    kind = item.get("kind")
+    if not isinstance(kind, str) or kind not in FIELDS:
+        said = "missing field 'kind'." if kind is None else f"kind: {kind!r} is unknown."
+        return None, [(("kind",), said + did_you_mean(str(kind), FIELDS))]
+    try:
+        question = ADAPTER.validate_python(item)
+    except ValidationError as error:
+        return None, [_translate(problem, kind) for problem in error.errors()]
+    try:
+        variants(question)
+    except InputError as error:
+        field = str(error).split(":")[0].split("[")[0]
+        return None, [((field,), str(error))]
+    dead = _dead(question, keys or frozenset()) if keys is not None else []
+    return question, [(("sources",), f"sources: {key!r} is not in the bibliography.{did_you_mean(key, keys or ())}") for key in dead]
+
+
+def _dead(question: Question, keys: frozenset[str]) -> list[str]:
+    """Sources that look like a bibliography key and are none. An address or a sentence is no key."""
+    return [key for key in question.sources if " " not in key and "://" not in key and key not in keys]
+
+
+def _translate(problem: Any, kind: str) -> tuple[tuple[Any, ...], str]:
+    """One of pydantic's errors as a line of ours: the field's path and what to do."""
+    where = tuple(part for part in problem["loc"][1:] if isinstance(part, int) or part.isidentifier())  # not the members of a union
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    if problem["type"] == "missing":
+        return where, f"missing field '{path}'"
+    if problem["type"] == "extra_forbidden":
+        return where, f"unknown field '{path}'" + (f".{did_you_mean(path, FIELDS[kind])}" if len(where) == 1 else "")
+    if problem["type"] == "string_type":
+        return where, f"{path}: YAML reads {problem['input']!r} as a {type(problem['input']).__name__}; put it in quotes"
+    message = problem["msg"].removeprefix("Value error, ")
+    return where, f"{path}: {message}" if path else message
+
+
+def _walk(node: yaml.Node, where: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> list[tuple[tuple[Any, ...], str]]:
+    """Note the line of everything below ``node``; the mapping keys that stand twice, which YAML itself would let pass."""
+    lines[where] = node.start_mark.line + 1
+    twice: list[tuple[tuple[Any, ...], str]] = []
+    if isinstance(node, yaml.SequenceNode):
+        for number, child in enumerate(node.value):
+            twice += _walk(child, (*where, number), lines)
+    elif isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, child in node.value:
+            if key.value in seen:
+                twice.append(((*where, key.value), key.value))
+            seen.add(key.value)
+            twice += _walk(child, (*where, key.value), lines)
+            lines[(*where, key.value)] = key.start_mark.line + 1
+    return twice
+
+
+def _line(lines: dict[tuple[Any, ...], int], where: tuple[Any, ...]) -> int:
+    """The line of the nearest thing that exists: a missing field is reported where its question begins."""
+    while where and where not in lines:
+        where = where[:-1]
+    return lines.get(where, 1)
+
+
+def _line_of(path: Path, id: str) -> int:
+    return next((number for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if f"id: {id}" in line), 1)

@@ -1,0 +1,147 @@
+"""Grading: one behaviour, here and in ``assets/self-check-grader.js``; ``tests/fixtures/grading.json`` holds both to it.
+
+An estimate ``x`` of the answer ``a`` is off by ``max(x/a, a/x)``. The exact band comes first, then the slips (each as wide as the exact
+band), then the wider bands. What cannot be read, or could mean several things, is asked about and never marked wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from napkinmath import units
+from napkinmath.errors import InputError
+
+from .schema import AnyQuestion, Choice, Multi, Numeric, Open
+from .variants import Variant
+
+Outcome = Literal["exact", "slip", "good", "order", "off", "right", "partial", "wrong", "ask"]
+
+#: Every sentence that a grader says; the website's grader reads them from here.
+SAYS = {
+    "exact": "Right: {answer}.",
+    "good": "Good estimate, {factor} times too {direction}. Computed: {answer}.",
+    "order": "The order of magnitude is right, but it is {factor} times too {direction}.",
+    "off": "It is {factor} times too {direction}.",
+    "slip": "It is {factor} times too {direction}, and there is a likely reason.",
+    "positive": "'{text}' is not above zero, and the answer is.",
+    "bare": "'{text}' without a unit reads as {text} {unit}. Type the unit that you mean.",
+    "right": "Right.",
+    "wrong": "Not this one.",
+    "partial": "{hits} of {total} options judged right.",
+    "none": "Choose an option first.",
+    "points": "{score} of {worth} points.",
+    "huge": "over a million",
+}
+
+#: A self-graded answer in words counts as right from this share of its rubric's points.
+OPEN_PASS = 0.7
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer is worth, and what to say about it.
+
+    Attributes:
+        outcome: ``ask`` is no grade: the answer could not be read and nothing is held against it.
+        right: whether the question counts as answered.
+        say: one plain sentence.
+        slip: which of the variant's slips explains the answer, if one does.
+        show: the options whose feedback the reader should see.
+    """
+
+    outcome: Outcome
+    right: bool
+    say: str
+    slip: int | None = None
+    show: tuple[int, ...] = ()
+
+
+def grade(question: AnyQuestion, variant: Variant, answer: str | float | Collection[int]) -> Verdict:
+    """Grade one answer to one variant.
+
+    Args:
+        question: the question.
+        variant: the variant that was shown.
+        answer: for a numeric question what was typed, taken in the unit asked for, or a number in base units; for the
+            others the numbers of the chosen options, or of the rubric points that the reader's own answer made.
+
+    >>> from .schema import Choice, Option
+    >>> pair = (Option(text="yes", feedback="so it is", correct=True), Option(text="no", feedback="it is"))
+    >>> grade(Choice(id="x", kind="choice", level=1, prompt="?", options=pair), Variant(0, "?"), [1])
+    Verdict(outcome='wrong', right=False, say='Not this one.', slip=None, show=(1,))
+    """
+    if isinstance(question, Numeric):
+        unit = question.answer.unit
+        if not isinstance(answer, str):
+            answer, unit = f"{answer:.17g}", units.parse(f"1 {unit}").unit
+        return _grade_number(question, variant, answer, unit)
+    if isinstance(answer, str | float):
+        raise InputError(f"{question.id}: a {question.kind} question takes option numbers, not {answer!r}")
+    chosen = set(answer)
+    if isinstance(question, Open):
+        return _grade_points(question, chosen)
+    return _grade_options(question, chosen)
+
+
+def _grade_number(question: Numeric, variant: Variant, text: str, unit: str) -> Verdict:
+    bands, truth = question.grade, variant.answer
+    try:
+        quantity = units.parse(text, unit)
+    except InputError as error:
+        return Verdict("ask", False, str(error))
+    if quantity.value <= 0:
+        return _ask("positive", text=units.clean(text))
+    off = _ratio(quantity.value, truth)
+    words = {"factor": factor_text(off), "direction": "high" if quantity.value > truth else "low", "answer": variant.answer_text}
+    if off <= bands.exact:
+        return Verdict("exact", True, SAYS["exact"].format(**words))
+    for number, (value, _) in enumerate(variant.slips):
+        if _ratio(quantity.value, value) <= bands.exact:
+            return Verdict("slip", False, SAYS["slip"].format(**words), slip=number)
+    if off <= bands.good:
+        return Verdict("good", True, SAYS["good"].format(**words))
+    if (
+        quantity.bare
+        and quantity.unit not in ("", "%", "$")
+        and any(_ratio(quantity.value * 10.0 ** (3 * n), truth) <= bands.good for n in range(-5, 6))
+    ):
+        return _ask("bare", text=units.clean(text), unit=unit)
+    outcome: Outcome = "order" if off <= bands.order else "off"
+    return Verdict(outcome, False, SAYS[outcome].format(**words))
+
+
+def _grade_options(question: Choice | Multi, chosen: set[int]) -> Verdict:
+    total, correct = len(question.options), set(question.correct)
+    if not chosen:
+        return _ask("none")
+    show = tuple(n for n in range(total) if n in chosen or (n in correct and isinstance(question, Multi)))
+    if chosen == correct:
+        return Verdict("right", True, SAYS["right"], show=show)
+    if isinstance(question, Choice):
+        return Verdict("wrong", False, SAYS["wrong"], show=show)
+    hits = total - len(chosen ^ correct)
+    return Verdict("partial", False, SAYS["partial"].format(hits=hits, total=total), show=show)
+
+
+def _grade_points(question: Open, made: set[int]) -> Verdict:
+    score = sum(point.worth for number, point in enumerate(question.rubric) if number in made)
+    right = score >= OPEN_PASS * question.worth
+    return Verdict("right" if right else "partial", right, SAYS["points"].format(score=score, worth=question.worth))
+
+
+def _ask(says: str, **words: str) -> Verdict:
+    return Verdict("ask", False, SAYS[says].format(**words))
+
+
+def _ratio(left: float, right: float) -> float:
+    return max(left / right, right / left)
+
+
+def factor_text(factor: float) -> str:
+    """A factor for a sentence: 3.2, 17, 'over a million'."""
+    if factor >= 1e6:
+        return SAYS["huge"]
+    return f"{math.floor(factor * 10 + 0.5) / 10:g}" if factor < 10 else str(math.floor(factor + 0.5))

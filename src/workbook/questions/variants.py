@@ -1,0 +1,154 @@
+"""Variants: a question made concrete, every text filled and every number computed.
+
+A numeric question has several, drawn from its params by a seed that depends on its id alone; every other kind has one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
+
+from napkinmath import units
+from napkinmath.errors import InputError
+
+from ..evaluate import Evaluated, evaluate
+from .schema import Answer, AnyQuestion, Choice, Multi, Numeric, Slip, Value
+from .template import fill
+
+#: Fewer draws than this and a reader learns the answer instead of the method.
+MIN_VARIANTS = 5
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One concrete question. All texts are Markdown.
+
+    Attributes:
+        index: its number among the question's variants.
+        prompt: what is asked.
+        explain: why the answer is what it is; empty when there is nothing to add.
+        options: (text, feedback) of each option of a choice.
+        rubric: the points of an open question.
+        model_answer: of an open question.
+        answer: of a numeric question, in base units.
+        answer_text: the same as shown, ``2.15 GB``.
+        slips: (value in base units, what to say) of each slip.
+    """
+
+    index: int
+    prompt: str
+    explain: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+    rubric: tuple[str, ...] = ()
+    model_answer: str = ""
+    answer: float = math.nan
+    answer_text: str = ""
+    slips: tuple[tuple[float, str], ...] = ()
+
+
+def variants(question: AnyQuestion) -> tuple[Variant, ...]:
+    """Every variant of a question.
+
+    Raises:
+        InputError: a template that does not fill, too few draws, an answer that is not finite and positive, or slips that
+            cannot be told from the answer or from one another.
+    """
+    if isinstance(question, Numeric):
+        return tuple(_numeric(question, index, fields) for index, fields in enumerate(draws(question)))
+    base = Variant(0, prompt=_fill("prompt", question.prompt, {}), explain=_fill("explain", question.explain or "", {}))
+    if isinstance(question, Choice | Multi):
+        options = tuple((_fill("options", option.text, {}), _fill("options", option.feedback, {})) for option in question.options)
+        return (replace(base, options=options),)
+    rubric = tuple(_fill("rubric", point.point, {}) for point in question.rubric)
+    return (replace(base, rubric=rubric, model_answer=_fill("model_answer", question.model_answer, {})),)
+
+
+def draws(question: Numeric) -> list[dict[str, Value]]:
+    """The params of each variant: all of the grid, or as many of it as ``variants`` says, the same at every build."""
+    params = question.params
+    if isinstance(params, list):
+        table = params
+    else:
+        table = [dict(zip(params, values, strict=True)) for values in itertools.product(*params.values())]
+    if len(table) < MIN_VARIANTS:
+        raise InputError(f"params: {len(table)} draws are possible; {MIN_VARIANTS} or more are needed, so list more values")
+    if len(table) <= question.variants:
+        return table
+    chosen = random.Random(question.id).sample(range(len(table)), question.variants)
+    return [table[index] for index in sorted(chosen)]
+
+
+def _numeric(question: Numeric, index: int, fields: dict[str, Value]) -> Variant:
+    try:
+        return _computed(question, index, fields)
+    except InputError as error:
+        drawn = ", ".join(f"{name}={value}" for name, value in fields.items())
+        raise InputError(f"{error} (variant {index}: {drawn})") from error
+
+
+def _computed(question: Numeric, index: int, fields: dict[str, Value]) -> Variant:
+    answer = _answer(question.answer, fields)
+    known = {**fields, "answer": answer}
+    slips = tuple((_slip(n, slip, answer, known), _fill(f"slips[{n}].say", slip.say, known)) for n, slip in enumerate(question.slips))
+    _check_distinct(question, answer, slips)
+    return Variant(
+        index,
+        prompt=_fill("prompt", question.prompt, fields),
+        explain=_fill("explain", question.explain or "", known),
+        answer=float(answer.value),
+        answer_text=answer.text,
+        slips=slips,
+    )
+
+
+def _answer(answer: Answer, fields: dict[str, Value]) -> Evaluated:
+    """The answer as computed, shown in the unit asked for, with a prefix when that is a base unit."""
+    expression = answer.expr
+    if answer.call is not None:
+        arguments = {**{name: name for name in fields}, **{name: repr(value) for name, value in answer.args.items()}}
+        expression = f"{answer.call}({', '.join(f'{name}={value}' for name, value in arguments.items())})"
+    try:
+        one = units.parse(f"1 {answer.unit}")
+        computed = evaluate(f"{expression} -> {answer.unit or 'number'}", fields)
+    except InputError as error:
+        raise InputError(f"answer: {error}") from error
+    value = _positive("answer", computed.value)
+    is_base = answer.unit == one.unit and answer.unit != ""
+    return Evaluated(value, one.unit, units.fmt(value, one.unit) if is_base else computed.text)
+
+
+def _slip(number: int, slip: Slip, answer: Evaluated, known: dict[str, Any]) -> float:
+    name = f"slips[{number}]"
+    if slip.factor is not None:
+        return _positive(name, slip.factor * answer.value)
+    try:
+        wrong = evaluate(str(slip.expr), known)
+    except InputError as error:
+        raise InputError(f"{name}.expr: {error}") from error
+    return _positive(name, wrong.value)
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
+        raise InputError(f"{name}: {value!r} is not a finite number above zero")
+    return float(value)
+
+
+def _check_distinct(question: Numeric, answer: Evaluated, slips: tuple[tuple[float, str], ...]) -> None:
+    """Every slip's band, as wide as the exact one, must lie clear of the answer's and of every other slip's."""
+    named = [("the exact answer", float(answer.value)), *((f"slips[{n}]", value) for n, (value, _) in enumerate(slips))]
+    for (left_name, left), (right_name, right) in itertools.combinations(named, 2):
+        if max(left / right, right / left) <= question.grade.exact**2:
+            raise InputError(f"{right_name} ({right:.6g}) cannot be told from {left_name} ({left:.6g}) with exact={question.grade.exact:g}")
+
+
+def _fill(name: str, text: str, fields: Mapping[str, Any]) -> str:
+    try:
+        return fill(text, fields)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
