@@ -1,0 +1,115 @@
+"""The names of a page: figures that ``{given}`` marks, and what ``{let}`` defines, so that a chapter's numbers read as what they mean.
+
+One definition a line; an indented line continues the one before. Nothing shows: the reader sees a definition beside the numbers
+that use it::
+
+    ```{let}
+    batch_time(spec, batch) = predict(spec.ledger(batch=batch, seq=128, dtype="fp16"), l4).high_s
+    replicas(spec, batch) = ceil(qps / (load * batch / batch_time(spec, batch))) + 1
+    fleet = replicas(bert_base, 16)
+    ```
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from docutils import nodes
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+import napkinmath
+from napkinmath.errors import InputError
+
+from ..evaluate import Formula, evaluate
+
+logger = logging.getLogger(__name__)
+_DEFINITION = re.compile(r"(?P<name>\w+)\s*(?:\((?P<parameters>[\w\s,]*)\))?\s*=(?!=)\s*(?P<source>.+)", re.DOTALL)
+
+
+class LetDirective(SphinxDirective):
+    """``{let}``: each line defines a value (computed now) or a formula (computed where it is used)."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        for offset, line in _definitions(list(self.content)):
+            try:
+                self.define(line)
+            except InputError as error:
+                logger.error("%s", error, location=(self.env.docname, self.content_offset + offset + 1))
+                self.env.app.statuscode = 1
+        return []
+
+    def define(self, line: str) -> None:
+        match = _DEFINITION.fullmatch(line)
+        if match is None:
+            raise InputError(f"`{line}`: write name = expression, or name(a, b) = expression")
+        name, parameters, source = match["name"], match["parameters"], match["source"]
+        named = givens(self.env)
+        if parameters is None:
+            define(self.env, name, evaluate(source, named))
+        else:
+            define(self.env, name, Formula(name, tuple(p.strip() for p in parameters.split(",") if p.strip()), source, named))
+        sources(self.env)[name] = " ".join(line.split())
+
+
+def define(env: Any, name: str, value: Any) -> None:
+    """Keep a page's name for the expressions that follow.
+
+    Raises:
+        InputError: not a name, or one that the page or napkinmath has already.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise InputError(f"{name!r} is not a name; write it like qps or p99_budget")
+    if name in givens(env):
+        raise InputError(f"{name!r} is given twice on this page; refer to it by {{n}}`{name}`")
+    if name in napkinmath.namespace():
+        raise InputError(f"{name!r} is a name of napkinmath; choose another")
+    givens(env)[name] = value
+
+
+def givens(env: Any) -> dict[str, Any]:
+    """The names of the page that is being read: figures that the author gave, and definitions."""
+    named: dict[str, Any] = env.temp_data.setdefault("workbook_givens", {})
+    return named
+
+
+def sources(env: Any) -> dict[str, str]:
+    """The text of the page's definitions, by name."""
+    texts: dict[str, str] = env.temp_data.setdefault("workbook_definitions", {})
+    return texts
+
+
+def where(expression: str, texts: Mapping[str, str]) -> list[str]:
+    """The definitions that an expression leans on, directly or through another, in the order of use."""
+    found: dict[str, str] = {}
+    queue = [expression.rpartition("->")[0] or expression]
+    while queue:
+        tree = ast.parse(queue.pop(0).strip(), mode="eval")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id in texts and node.id not in found:
+                found[node.id] = texts[node.id]
+                queue.append(_DEFINITION.fullmatch(texts[node.id])["source"])  # type: ignore[index]
+    return list(found.values())
+
+
+def _definitions(lines: list[str]) -> list[tuple[int, str]]:
+    """Lines with their continuations joined, and where each begins; comments and blank lines are dropped."""
+    joined: list[tuple[int, str]] = []
+    for offset, line in enumerate(lines):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0].isspace() and joined:
+            joined[-1] = (joined[-1][0], f"{joined[-1][1]} {line.strip()}")
+        else:
+            joined.append((offset, line.strip()))
+    return joined
+
+
+def setup(app: Any) -> None:
+    app.add_directive("let", LetDirective)
