@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, did_you_mean
@@ -229,12 +230,12 @@ def run_measure(args: argparse.Namespace) -> Any:
         report(0.0, "building")
         built = build(args, spec, seq, context, device=device)
         report(0.2, "measuring")
-        timed = PerRun(built)
-        measurement = measure(timed, built.inputs["input_ids"], max_s=args.max_seconds)
+        timed = built.repeatable()
+        measurement = replace(measure(timed, max_s=args.max_seconds, **built.inputs), name=spec.name)
         report(1.0, "done")
     prediction, why_not = None, ""
     try:
-        prediction = predict(trace(timed, built.inputs["input_ids"], name=spec.name), load_profile(device))
+        prediction = predict(trace(timed, name=spec.name, **built.inputs), load_profile(device))
     except InputError as error:
         why_not = str(error)
     if args.json:
@@ -249,26 +250,6 @@ def run_measure(args: argparse.Namespace) -> Any:
     else:
         lines.append(f"no prediction: {why_not}")
     return "\n".join(lines)
-
-
-def PerRun(built: Reference) -> Any:
-    """The module with its inputs bound; a KV cache grows when it is used, so each run gets a copy of the same one."""
-    import copy
-
-    import torch
-
-    class _PerRun(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = built.module
-
-        def forward(self, input_ids: torch.Tensor) -> Any:
-            rest = {name: copy.copy(value) for name, value in built.inputs.items() if name != "input_ids"}
-            if "past_key_values" in rest:
-                rest["past_key_values"] = copy.deepcopy(built.inputs["past_key_values"])
-            return self.module(input_ids, **rest)
-
-    return _PerRun()
 
 
 def build(args: argparse.Namespace, spec: TransformerSpec, seq: int, context: int, **where: Any) -> Reference:

@@ -34,18 +34,20 @@ class Work:
     layout: tuple[tuple[str, Any], ...] = ()
 
 
-def _matmul(batch: int, m: int, k: int, n: int, *, bias: bool = False) -> Work:
-    return Work("matmul", 2 * batch * m * k * n, ((batch, m, k), (batch, k, n)), other_flops=bias * batch * m * n)
+def _matmul(batch: int, m: int, k: int, n: int, *, bias: bool = False, right: torch.Tensor | None = None) -> Work:
+    """``[batch, m, k] @ [batch, k, n]``; the layout says when the right operand is stored ``[n, k]``, as ``nn.Linear`` keeps it."""
+    layout = (("transposed", True),) if right is not None and right.stride(-2) == 1 != right.stride(-1) else ()
+    return Work("matmul", 2 * batch * m * k * n, ((batch, m, k), (batch, k, n)), other_flops=bias * batch * m * n, layout=layout)
 
 
 def _mm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     (m, k), (_, n) = args[0].shape, args[1].shape
-    return _matmul(1, m, k, n)
+    return _matmul(1, m, k, n, right=args[1])
 
 
 def _addmm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     (m, k), (_, n) = args[1].shape, args[2].shape
-    return _matmul(1, m, k, n, bias=True)
+    return _matmul(1, m, k, n, bias=True, right=args[2])
 
 
 def _bmm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:

@@ -21,6 +21,20 @@ from .specs import TransformerSpec, preset
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
 
 
+class SameCache(torch.nn.Module):
+    """A model whose KV cache is as long after a call as before it."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, **inputs: Any) -> Any:
+        out = self.module(**inputs)
+        if "past_key_values" in inputs:
+            inputs["past_key_values"].crop(-inputs["input_ids"].shape[1])
+        return out
+
+
 @dataclass
 class Reference:
     """A module, the inputs of one forward pass, and the spec both follow."""
@@ -29,6 +43,10 @@ class Reference:
     module: torch.nn.Module
     inputs: dict[str, Any]
     module_names: dict[str, str]
+
+    def repeatable(self) -> torch.nn.Module:
+        """The module, made to forget what a call appends to the cache: every run with the same inputs is the same decode step."""
+        return SameCache(self.module)
 
     def group(self, op: Op) -> str:
         """The whiteboard's name for the part of the model that a traced row belongs to."""

@@ -1,0 +1,200 @@
+"""Predicted against measured latency of BERT-base and GPT-2 on this machine: one calibration serves all of them.
+
+    python benchmarks/predictor.py                  # calibrate for a minute, then measure; about five minutes
+    python benchmarks/predictor.py --profile FILE   # use a calibration made before
+
+Each workload is traced, predicted and then measured in three rounds that interleave all workloads, so that a drift of the machine
+falls on all of them. The measured value is the median of the rounds' medians; *noise* is the median error of predicting one
+round by another, below which no predictor can be told from a better one. Beside the fitted prediction stand two rooflines with
+the same calibration's peak and bandwidth: one for the whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
+Nothing here is fitted to these models' times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gc
+import json
+import os
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napkinmath.calibration import calibrate
+from napkinmath.latency import predict
+from napkinmath.ledger import Ledger
+from napkinmath.measurement import Measurement, measure
+from napkinmath.profile import Profile
+from napkinmath.references import reference
+from napkinmath.tracing import trace
+from napkinmath.units import fmt
+
+RESULTS = Path(__file__).parent / "results" / "predictor.json"
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A preset and the sizes of one forward pass; ``context`` above ``seq`` is a decode step with a cache."""
+
+    preset: str
+    batch: int
+    seq: int
+    context: int | None = None
+    attention: str = "sdpa"
+
+    def __str__(self) -> str:
+        step = f"decode context={self.context}" if self.context else f"seq={self.seq}"
+        return f"{self.preset} batch={self.batch} {step}" + (" eager" if self.attention == "eager" else "")
+
+
+WORKLOADS = (
+    Workload("bert-base", 1, 32),
+    Workload("bert-base", 1, 128),
+    Workload("bert-base", 1, 512),
+    Workload("bert-base", 8, 32),
+    Workload("bert-base", 8, 128),
+    Workload("bert-base", 8, 128, attention="eager"),
+    Workload("gpt2", 1, 32),
+    Workload("gpt2", 1, 128),
+    Workload("gpt2", 1, 512),
+    Workload("gpt2", 8, 128),
+    Workload("gpt2", 8, 128, attention="eager"),
+    Workload("gpt2", 1, 1, 128),
+    Workload("gpt2", 1, 1, 1024),
+    Workload("gpt2", 8, 1, 512),
+)
+
+
+def build(workload: Workload) -> tuple[torch.nn.Module, dict[str, Any]]:
+    made = reference(workload.preset, workload.batch, workload.seq, workload.context, device="cpu", attention=workload.attention)
+    return made.repeatable(), made.inputs
+
+
+def whole_model_roofline(ledger: Ledger, profile: Profile) -> float:
+    return max(ledger.flops / profile.peak_flops("fp32"), ledger.weight_bytes / profile.bandwidth_bytes_per_s)
+
+
+def per_op_roofline(ledger: Ledger, profile: Profile) -> float:
+    peak, bandwidth = profile.peak_flops("fp32"), profile.bandwidth_bytes_per_s
+    return sum(max(op.flops / peak, op.bytes_moved / bandwidth) for op in ledger)
+
+
+def run(profile: Profile, rounds: int, seconds: float) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    measurements: dict[Workload, list[Measurement]] = {w: [] for w in WORKLOADS}
+    for number in range(rounds):
+        for index, workload in enumerate(WORKLOADS):
+            print(
+                f"\rround {number + 1} of {rounds}: {index + 1} of {len(WORKLOADS)}: {workload!s:48}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+            module, inputs = build(workload)
+            if number == 0:
+                ledger = trace(module, name=str(workload), **inputs)
+                prediction = predict(ledger, profile)
+                rows.append(
+                    {
+                        "workload": str(workload),
+                        "predicted_s": prediction.p50_s,
+                        "low_s": prediction.low_s,
+                        "high_s": prediction.high_s,
+                        "binding": prediction.binding,
+                        "extrapolated_share": prediction.extrapolated_share,
+                        "predicted_by_kind_s": prediction.by("kind"),
+                        "whole_model_roofline_s": whole_model_roofline(ledger, profile),
+                        "per_op_roofline_s": per_op_roofline(ledger, profile),
+                    }
+                )
+            measurements[workload].append(measure(module, min_runs=5, max_s=seconds, **inputs))
+            del module, inputs
+            gc.collect()
+    print(file=sys.stderr)
+    for row, workload in zip(rows, WORKLOADS, strict=True):
+        p50s = [m.p50_s for m in measurements[workload]]
+        measured = statistics.median(p50s)
+        pairs = [abs(a / b - 1) for i, a in enumerate(p50s) for j, b in enumerate(p50s) if i != j]
+        row |= {
+            "measured_s": measured,
+            "rounds_s": p50s,
+            "best_s": min(m.min_s for m in measurements[workload]),
+            "noise": statistics.median(pairs),
+        }
+        row |= {"verdicts": [m.verdict for m in measurements[workload]], "inside": row["low_s"] <= measured <= row["high_s"]}
+        for name in ("predicted", "whole_model_roofline", "per_op_roofline"):
+            row[f"{name}_error"] = row[f"{name}_s"] / measured - 1
+    return rows
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for name in ("predicted", "per_op_roofline", "whole_model_roofline"):
+        errors = sorted(abs(row[f"{name}_error"]) for row in rows)
+        summary[name] = {"mape": statistics.fmean(errors), "median": statistics.median(errors), "worst": errors[-1]}
+    half_widths = [(row["high_s"] - row["low_s"]) / 2 / row["predicted_s"] for row in rows]
+    return summary | {
+        "noise_median": statistics.median(row["noise"] for row in rows),
+        "inside_90": statistics.fmean(row["inside"] for row in rows),
+        "interval_half_width_median": statistics.median(half_widths),
+    }
+
+
+def table(rows: list[dict[str, Any]], summary: dict[str, Any]) -> str:
+    lines = [
+        f"{'workload':34}{'measured':>10}{'noise':>7}{'predicted':>11}{'error':>8}{'90% interval':>22}{'per-op roof':>13}{'whole roof':>12}"
+    ]
+    for row in rows:
+        interval = f"{fmt(row['low_s'], 's')} to {fmt(row['high_s'], 's')}" + (" " if row["inside"] else "!")
+        lines.append(
+            f"{row['workload']:34}{fmt(row['measured_s'], 's'):>10}{row['noise']:>7.1%}"
+            f"{fmt(row['predicted_s'], 's'):>11}{row['predicted_error']:>+8.1%}{interval:>22}"
+            f"{row['per_op_roofline_error']:>+13.1%}{row['whole_model_roofline_error']:>+12.1%}"
+        )
+    for name, label in (("predicted", "fitted"), ("per_op_roofline", "roofline per op"), ("whole_model_roofline", "roofline, whole model")):
+        s = summary[name]
+        lines.append(f"{label:24} MAPE {s['mape']:.1%}, median {s['median']:.1%}, worst {s['worst']:.1%}")
+    lines.append(
+        f"repeat noise {summary['noise_median']:.1%} (median); {summary['inside_90']:.0%} inside the 90% interval, "
+        + f"whose median half-width is {summary['interval_half_width_median']:.0%}"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--profile", type=Path, help="a saved calibration; without it, calibrate now")
+    parser.add_argument("--budget", type=float, default=60, help="seconds of calibration")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seconds", type=float, default=3, help="of measuring one workload in one round")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    args = parser.parse_args()
+    profile = Profile.from_dict(json.loads(args.profile.read_text())) if args.profile else calibrate(args.budget, device="cpu")
+    print(profile)
+    load_before = os.getloadavg()[0]
+    rows = run(profile, args.rounds, args.seconds)
+    summary = summarise(rows)
+    print(table(rows, summary))
+    conditions = {name: value for name, value in profile.to_dict().items() if name != "samples"}
+    result = {
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "load_average": [load_before, os.getloadavg()[0]],
+        "profile": conditions,
+        "summary": summary,
+        "rows": rows,
+    }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    main()

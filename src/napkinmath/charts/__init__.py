@@ -1,0 +1,27 @@
+"""Charts of ledgers and tables, as :class:`altair.Chart`, in one look.
+
+Importing this package registers and enables the Altair theme ``napkinmath``: transparent, colours that hold on light and on dark
+pages, and two named greys (:data:`INK`, :data:`RULE`) that the website replaces by the page's own colours. Widths follow the container.
+
+Every function returns a chart whose data are in the chart itself, so that the website can show them as a table, and whose
+``usermeta["label"]`` says whether its figures are ``modelled`` or ``measured``.
+"""
+
+from .attention import attention_share, attention_what_if
+from .ledgers import breakdown, roofline
+from .linear import linear_what_if
+from .runs import predicted_vs_measured, sweep
+from .theme import INK, RULE, spec
+
+__all__ = [
+    "INK",
+    "RULE",
+    "attention_share",
+    "attention_what_if",
+    "breakdown",
+    "linear_what_if",
+    "predicted_vs_measured",
+    "roofline",
+    "spec",
+    "sweep",
+]

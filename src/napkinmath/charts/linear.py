@@ -1,0 +1,110 @@
+"""What binds a linear layer: a what-if in the reader's browser, over the number of tokens that share its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from ..dtypes import bytes_per_value
+from ..errors import InputError
+from ..hardware import device
+from ..latency import DISPATCH_S
+from ..whiteboard import transformer as forms
+from .theme import COLOURS, finish
+
+#: Machines of the selector, by default: (device, dtype).
+MACHINES = (("t4", "fp16"), ("t4", "fp32"), ("cpu-2core-vm", "fp32"), ("a100-80gb", "bf16"), ("h100-sxm", "bf16"), ("h100-sxm", "fp8"))
+
+_TOKENS = 2**16
+
+
+def linear_what_if(machines: Sequence[tuple[str, str]] = MACHINES, d_in: int = 768, d_out: int = 3072) -> alt.Chart:
+    """Seconds that a linear layer's arithmetic, traffic and dispatch take on a device over its tokens; the highest line binds.
+
+    Device, dtype and the layer's widths can be changed. The browser evaluates expressions that SymPy writes from
+    :mod:`napkinmath.whiteboard.transformer`, at dense datasheet peaks; no formula is retyped.
+
+    Args:
+        machines: (device, dtype) pairs to choose from; the first is selected.
+        d_in, d_out: widths at the start.
+
+    Raises:
+        InputError: no machine, an unknown device, or a dtype that a device has no peak for.
+    """
+    if not machines:
+        raise InputError("machines: none to choose from; give (device, dtype) pairs such as ('t4', 'fp16')")
+    table = {f"{name} {dtype}": _limits(name, dtype) for name, dtype in machines}
+    expressions = linear_expressions()
+    params = [
+        alt.param(name="machine", value=next(iter(table)), bind=alt.binding_select(options=list(table), name="device")),
+        alt.param(name="d_in", value=d_in, bind=alt.binding_range(min=256, max=16384, step=256, name="d_in")),
+        alt.param(name="d_out", value=d_out, bind=alt.binding_range(min=256, max=16384, step=256, name="d_out")),
+        *(alt.param(name=limit, expr=f"({json.dumps(table)})[machine].{limit}") for limit in ("peak", "bandwidth", "value_bytes")),
+        alt.param(name="crossover", expr=expressions["crossover"]),
+    ]
+    order = ["compute", "bandwidth", "overhead"]
+    x = alt.X(
+        "tokens:Q",
+        scale=alt.Scale(type="log", base=2, nice=False, domain=[1, _TOKENS]),
+        title="tokens that share one read of the weights",
+        axis=alt.Axis(values=[4**k for k in range(9)], format=","),
+    )
+    lines = (
+        alt.Chart(alt.sequence(0, 65, 1, as_="step"))
+        .transform_calculate(tokens="pow(2, datum.step / 4)")
+        .transform_calculate(compute=expressions["compute"], bandwidth=expressions["bandwidth"], overhead=str(DISPATCH_S[1]))
+        .transform_fold(order, as_=["resource", "seconds"])
+        .mark_line()
+        .encode(
+            x=x,
+            y=alt.Y(
+                "seconds:Q",
+                scale=alt.Scale(type="log", domain=[1e-8, 1], clamp=True),
+                title="seconds",
+                axis=alt.Axis(format="~s", tickCount=7),
+            ),
+            color=alt.Color("resource:N", sort=order, scale=alt.Scale(domain=order, range=[COLOURS[0], COLOURS[1], COLOURS[6]])),
+        )
+    )
+    mark = alt.Chart(alt.sequence(0, 1, 1, as_="step")).transform_calculate(tokens="crossover")
+    rule = mark.transform_filter(f"datum.tokens >= 1 && datum.tokens <= {_TOKENS}").mark_rule(strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    says = "'Compute takes longer than traffic from ' + format(crossover, ',.0f') + ' tokens on'"
+    says = f"crossover > 0 ? {says} : 'Traffic takes longer than compute at any number of tokens'"
+    chart = alt.layer(lines, rule).add_params(*params)
+    rows = _rows(machines, d_in, d_out)
+    return finish(chart.properties(title=alt.Title(alt.expr(says))), "modelled", table=rows, height=300)
+
+
+def linear_expressions() -> dict[str, str]:
+    """The Vega expressions of :func:`linear_what_if`, written by SymPy from the closed forms."""
+    import sympy
+
+    tokens, d_in, d_out, peak, bandwidth, width = sympy.symbols(
+        ["datum.tokens", "d_in", "d_out", "peak", "bandwidth", "value_bytes"], positive=True
+    )
+    compute = forms.linear_flops(tokens, d_in, d_out) / peak
+    traffic = forms.linear_bytes(tokens, d_in, d_out, width) / bandwidth
+    crossover = forms.linear_ridge_tokens(d_in, d_out, peak / bandwidth, width)
+    parts = {"compute": compute, "bandwidth": traffic, "crossover": crossover}
+    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
+
+
+def _limits(name: str, dtype: str) -> dict[str, float]:
+    machine = device(name)
+    return {"peak": machine.peak_flops(dtype), "bandwidth": machine.bandwidth_bytes_per_s, "value_bytes": bytes_per_value(dtype)}
+
+
+def _rows(machines: Sequence[tuple[str, str]], d_in: int, d_out: int) -> list[dict[str, Any]]:
+    """The chart as a table: what binds each machine at a few numbers of tokens."""
+    rows = []
+    for name, dtype in machines:
+        limits = _limits(name, dtype)
+        for tokens in (1, 32, 1024):
+            compute = forms.linear_flops(tokens, d_in, d_out) / limits["peak"]
+            traffic = forms.linear_bytes(tokens, d_in, d_out, dtype) / limits["bandwidth"]
+            seconds, binds = max((compute, "compute"), (traffic, "bandwidth"), (DISPATCH_S[1], "overhead"))
+            rows.append({"device": name, "dtype": dtype, "tokens": tokens, "microseconds": round(seconds * 1e6, 2), "binds": binds})
+    return rows

@@ -1,0 +1,85 @@
+"""The conditions under which this machine is timed: calibration and measurement share them, or their numbers do not compare."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+
+
+@functools.cache
+def steady_allocator() -> str:
+    """Make freed memory stay in the process, and say how.
+
+    glibc returns large blocks to the system and asks for them again, until a large enough ``free`` has taught it not to. Every
+    such block is then filled with zeros page by page, so that one model runs up to 2.7 times slower in a fresh process than
+    in one that has run a larger model before. Elsewhere the system's allocator is left alone.
+    """
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        if libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1):
+            return "glibc malloc, freed memory kept"
+    return f"{platform.system()} default"
+
+
+def cpu_model() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        return re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE).group(1)  # type: ignore[union-attr]
+    except (OSError, AttributeError):
+        return platform.processor() or platform.machine()
+
+
+def last_level_cache_bytes() -> int:
+    """Size of the largest cache that core 0 uses; 32 MiB where the system does not say."""
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        number, unit = re.fullmatch(r"(\d+)([KMG]?)", path.read_text().strip()).groups()  # type: ignore[union-attr]
+        sizes.append(int(number) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[unit])
+    return max(sizes, default=32 * 2**20)
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What a profile must match to be valid here: processor, cores, accelerator."""
+    facts: dict[str, Any] = {"system": platform.system(), "cpu": cpu_model(), "cores": os.cpu_count()}
+    if device == "cuda":
+        import torch
+
+        facts["accelerator"] = torch.cuda.get_device_name()
+    return facts
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has done what was asked of it; nothing to do on a CPU."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def default_device() -> str:
+    """``cuda`` or ``mps`` where there is one, else ``cpu``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def native_dtypes(device: str) -> tuple[str, ...]:
+    """Float types that the device multiplies in hardware, so that calibrating them says something."""
+    import torch
+
+    if device == "cuda":
+        return ("fp32", "bf16", "fp16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp32", "fp16")
+    if device == "mps":
+        return ("fp32", "fp16")
+    capabilities = torch.cpu.get_capabilities()
+    has_bf16 = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "amx_tile", "bf16"))
+    return ("fp32", "bf16") if has_bf16 else ("fp32",)

@@ -1,0 +1,197 @@
+"""This machine as it was measured: the samples of a calibration, under which conditions they were taken, and the laws they give."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .costmodel import Law, Work
+from .dtypes import dtype_name
+from .errors import InputError
+
+SCHEMA = 1
+_REMEDY = "run 'napkinmath calibrate' (a minute)"
+
+
+def home() -> Path:
+    """The folder of profiles and caches: ``$NAPKINMATH_HOME``, else the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("NAPKINMATH_HOME") or platformdirs.user_cache_dir("napkinmath"))
+
+
+def profile_path(device: str = "cpu") -> Path:
+    """Where :func:`load_profile` looks for the profile of a device type."""
+    return home() / f"profile-{device}.json"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A machine's measured speed.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        machine: processor, cores, accelerator; the profile holds for no other.
+        threads: CPU threads that torch used.
+        torch: torch's version.
+        allocator: how freed memory was treated.
+        created: when, UTC, ISO 8601.
+        duration_s: how long the calibration took.
+        cache_bytes: the last-level cache; a model whose weights fit is priced with warm weights.
+        peaks: for each dtype the best matmul rate in FLOP/s, at the start and at the end of the calibration.
+        bandwidths: the best rate of reading memory in bytes/s, at the start and at the end.
+        module_s, view_s: seconds that a module call and a view cost on top of the operators.
+        noise: how much the slowest pass over an operation took above the fastest, the median over operations.
+        samples: for each class and dtype, rows of ``[dims, flops, bytes, seconds]``.
+    """
+
+    device: str
+    machine: dict[str, Any]
+    threads: int
+    torch: str
+    allocator: str
+    created: str
+    duration_s: float
+    cache_bytes: int
+    peaks: dict[str, list[float]]
+    bandwidths: list[float]
+    module_s: float
+    view_s: float
+    noise: float
+    samples: dict[str, list[list[Any]]] = field(repr=False)
+    schema: int = SCHEMA
+
+    @property
+    def name(self) -> str:
+        return f"this {self.device}: {self.machine.get('accelerator') or self.machine['cpu']}, {self.threads} threads"
+
+    def peak_flops(self, dtype: str = "fp32") -> float:
+        """Best matmul rate seen, FLOP/s.
+
+        Raises:
+            InputError: the dtype was not calibrated.
+        """
+        dtype = dtype_name(dtype)
+        if dtype not in self.peaks:
+            raise InputError(f"dtype={dtype!r} was not calibrated on {self.name}; it has {', '.join(self.peaks)}")
+        return max(self.peaks[dtype])
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Best rate of reading main memory seen, bytes/s."""
+        return max(self.bandwidths)
+
+    def ridge_intensity(self, dtype: str = "fp32") -> float:
+        """FLOPs per byte above which a kernel can be compute-bound."""
+        return self.peak_flops(dtype) / self.bandwidth_bytes_per_s
+
+    @property
+    def drift(self) -> float:
+        """How far the machine's speed moved between start and end, as a fraction."""
+        pairs = [*self.peaks.values(), self.bandwidths]
+        return max(abs(start - end) / max(start, end) for start, end in pairs)
+
+    @functools.cached_property
+    def _laws(self) -> dict[str, Law]:
+        return {}
+
+    def law(self, key: str) -> Law | None:
+        """The fitted cost of a class, ``gemm/fp32``, or ``None`` where it was not sampled. Fitted at its first use, then kept."""
+        if key not in self._laws and key in self.samples:
+            name, dtype = key.split("/")
+            rows = self.samples[key]
+            self._laws[key] = Law(
+                [Work(name, dtype, tuple(dims), flops, moved) for dims, flops, moved, _ in rows], [seconds for *_, seconds in rows]
+            )
+        return self._laws.get(key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that :func:`json.dumps` takes; :meth:`from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Profile:
+        """Rebuild a profile from :meth:`to_dict`.
+
+        Raises:
+            InputError: another schema, or a field is missing, unknown or of the wrong form.
+        """
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            found = data.get("schema") if isinstance(data, dict) else None
+            raise InputError(f"profile data has schema {found!r}, this version reads {SCHEMA}; {_REMEDY}")
+        missing = {f.name for f in fields(cls)} ^ data.keys()
+        if missing:
+            raise InputError(f"profile data: fields {', '.join(sorted(missing))} are missing or unknown; {_REMEDY}")
+        profile = cls(**data)
+        try:
+            rows = [row for group in profile.samples.values() for row in group]
+            well_formed = bool(rows) and all(len(dims) > 0 and moved > 0 and seconds > 0 for dims, _flops, moved, seconds in rows)
+            well_formed = well_formed and min(*profile.bandwidths, *(p for pair in profile.peaks.values() for p in pair)) > 0
+        except (AttributeError, TypeError, ValueError):
+            well_formed = False
+        if not well_formed:
+            raise InputError(f"profile data: its samples or rates are not positive numbers; {_REMEDY}")
+        return profile
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Write the profile as JSON, whole or not at all, by default where :func:`load_profile` looks; returns the path."""
+        path = Path(path) if path else profile_path(self.device)
+        text = json.dumps(self.to_dict())  # before a file is opened: what cannot be written leaves nothing behind
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+        return path
+
+    def __str__(self) -> str:
+        from .units import fmt
+
+        peaks = ", ".join(f"{dtype} {fmt(max(pair), 'FLOP/s')}" for dtype, pair in self.peaks.items())
+        count = sum(map(len, self.samples.values()))
+        return (
+            f"{self.name}: {peaks}, memory {fmt(self.bandwidth_bytes_per_s, 'B/s')} (drift {self.drift:.0%}, noise {self.noise:.0%}); "
+            f"{count} samples in {self.duration_s:.0f} s, torch {self.torch}, {self.created[:10]}"
+        )
+
+
+def load_profile(device: str | None = None, path: str | Path | None = None) -> Profile:
+    """Read this machine's profile, and refuse one that was not measured here, as things are now.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``; where not given, the accelerator's profile if there is one, else the CPU's.
+        path: another file than the default; where :func:`calibrate` put it otherwise.
+
+    Raises:
+        InputError: no profile, unreadable, another schema, machine, torch version or thread count. The message says what to do.
+    """
+    import torch
+
+    from . import environment
+
+    path = Path(path) if path else profile_path(device or environment.default_device())
+    try:
+        profile = Profile.from_dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise InputError(f"this machine has no profile yet ({path}); {_REMEDY}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            str(error) if isinstance(error, InputError) else f"the profile {path} cannot be read ({error}); {_REMEDY}"
+        ) from error
+    here = environment.machine(profile.device)
+    for what, then, now in (
+        ("machine", profile.machine, here),
+        ("torch version", profile.torch, str(torch.__version__)),
+        ("thread count", profile.threads, torch.get_num_threads()),
+    ):
+        if then != now:
+            raise InputError(f"the profile {path} is for another {what} ({_brief(then)}, here {_brief(now)}); {_REMEDY}")
+    return profile
+
+
+def _brief(value: Any) -> str:
+    return ", ".join(map(str, value.values())) if isinstance(value, dict) else str(value)

@@ -1,0 +1,51 @@
+"""A machine whose speed is known, so that what the predictor says of it can be checked."""
+
+import itertools
+import os
+
+import pytest
+
+from napkinmath.costmodel import Work
+from napkinmath.kernels import GRIDS
+from napkinmath.profile import Profile
+
+PEAK, BANDWIDTH, DISPATCH_S = 100e9, 20e9, 3e-6
+
+
+def true_seconds(work: Work) -> float:
+    """What an operation costs on the synthetic machine: arithmetic, traffic and dispatch, one after the other."""
+    return DISPATCH_S + work.flops / PEAK + work.bytes / BANDWIDTH
+
+
+@pytest.fixture(scope="session")
+def synthetic_profile() -> Profile:
+    import torch
+
+    from napkinmath import environment
+
+    samples: dict[str, list[list[object]]] = {}
+    for grid in GRIDS:
+        for work in itertools.islice(grid.works("fp32"), 25):
+            samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, true_seconds(work)])
+    return Profile(
+        device="cpu",
+        machine=environment.machine("cpu"),
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        allocator="none",
+        created="2026-01-01T00:00:00+00:00",
+        duration_s=60.0,
+        cache_bytes=2**20,
+        peaks={"fp32": [PEAK, PEAK]},
+        bandwidths=[BANDWIDTH, BANDWIDTH],
+        module_s=1e-6,
+        view_s=1e-6,
+        noise=0.02,
+        samples=samples,
+    )
+
+
+@pytest.fixture
+def napkinmath_home(tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environ, "NAPKINMATH_HOME", str(tmp_path))
+    return tmp_path

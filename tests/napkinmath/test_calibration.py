@@ -1,0 +1,79 @@
+"""Calibrating this machine: the samples are what the laws need, and the conditions are recorded. No time is asserted."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from napkinmath import calibration  # noqa: E402
+from napkinmath.calibration import calibrate  # noqa: E402
+from napkinmath.errors import InputError  # noqa: E402
+from napkinmath.kernels import GRIDS  # noqa: E402
+from napkinmath.profile import Profile, load_profile  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    seen: list[tuple[float, str]] = []
+    threads = torch.get_num_threads()
+    profile = calibrate(6, device="cpu", threads=threads, progress=lambda fraction, what: seen.append((fraction, what)))
+    return profile, seen
+
+
+def test_every_class_has_samples_and_plausible_rates(calibrated):
+    profile, _ = calibrated
+    assert {key.split("/")[0] for key in profile.samples if key.endswith("/fp32")} == {grid.law for grid in GRIDS}
+    assert all(seconds > 0 for rows in profile.samples.values() for *_, seconds in rows)
+    assert 1e8 < profile.peak_flops("fp32") < 1e15
+    assert 1e8 < profile.bandwidth_bytes_per_s < 1e14
+    assert 0 < profile.module_s < 1e-3 and 0 < profile.view_s < 1e-3
+    assert profile.noise >= 0 and 0 <= profile.drift < 1
+
+
+def test_conditions_are_recorded(calibrated):
+    profile, _ = calibrated
+    assert profile.threads == torch.get_num_threads()
+    assert profile.torch == str(torch.__version__)
+    assert profile.machine["cpu"] and profile.allocator and profile.cache_bytes > 2**16
+    assert profile.created.endswith("+00:00")
+
+
+def test_the_profile_survives_json_and_is_accepted_here(calibrated, napkinmath_home):
+    profile, _ = calibrated
+    assert Profile.from_dict(json.loads(json.dumps(profile.to_dict()))) == profile
+    profile.save()
+    assert load_profile("cpu") == profile
+
+
+def test_progress_goes_from_nothing_to_done(calibrated):
+    _, seen = calibrated
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0 and seen[-1] == (1.0, "done")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"budget_s": 1}, "budget_s=1: a calibration takes 5 to 3600 seconds"),
+        ({"threads": 0}, "threads=0: use 1 or more"),
+        ({"device": "npu"}, "device='npu' cannot be calibrated here; this machine has cpu"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, says):
+    with pytest.raises(InputError, match=says):
+        calibrate(**arguments)
+
+
+def test_the_lower_quartile_of_runs_is_kept(monkeypatch):
+    # Two runs to warm up, the start of the slice, runs of 9, 2 and 3 seconds, and the slice is over.
+    ticks = iter([0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 9.0, 0.0, 2.0, 0.0, 3.0, 1.0])
+
+    class Clock:
+        @staticmethod
+        def perf_counter():
+            return next(ticks)
+
+    monkeypatch.setattr(calibration, "time", Clock)
+    assert calibration._time(lambda: None, "cpu", slice_s=0.5) == 2.0

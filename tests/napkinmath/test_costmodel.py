@@ -1,0 +1,146 @@
+"""Laws recover the machine that their samples come from, and say what they do not know."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+
+from napkinmath.costmodel import Law, Work, work_of
+from napkinmath.dtypes import bytes_per_value
+from napkinmath.kernels import GRIDS
+from napkinmath.ledger import Op
+
+
+def gemm(tokens, d_in, d_out, dtype="fp32"):
+    return Work("gemm", dtype, (tokens, d_in, d_out, 1), 2.0 * tokens * d_in * d_out, 4.0 * (tokens * d_in + d_in * d_out + tokens * d_out))
+
+
+def seconds(work):
+    return 3e-6 + work.flops / 100e9 + work.bytes / 20e9
+
+
+SAMPLES = [gemm(t, k, n) for t in (1, 8, 64, 512) for k in (128, 768, 3072) for n in (128, 768, 3072)]
+
+
+def test_a_law_reproduces_shapes_between_its_samples():
+    law = Law(SAMPLES, [seconds(w) for w in SAMPLES])
+    between = [gemm(t, k, n) for t in (3, 30, 300) for k in (300, 1500) for n in (300, 1500)]
+    for work, guess in zip(between, law.price(between).seconds, strict=True):
+        assert guess == pytest.approx(seconds(work), rel=0.1)
+
+
+def test_the_terms_say_what_binds():
+    law = Law(SAMPLES, [seconds(w) for w in SAMPLES])
+    priced = law.price([gemm(512, 3072, 3072), gemm(1, 3072, 3072)])
+    assert priced.compute[0] > priced.bandwidth[0]
+    assert priced.bandwidth[1] > priced.compute[1]
+    for i in range(2):
+        assert priced.compute[i] + priced.bandwidth[i] + priced.overhead[i] == pytest.approx(priced.seconds[i])
+
+
+def test_a_cliff_that_the_formula_misses_is_interpolated():
+    def stepped(work):
+        return seconds(work) * (2.0 if work.dims[0] <= 8 else 1.0)
+
+    law = Law(SAMPLES, [stepped(w) for w in SAMPLES])
+    few, many = law.price([gemm(4, 768, 768), gemm(512, 768, 768)]).seconds
+    assert few == pytest.approx(stepped(gemm(4, 768, 768)), rel=0.25)
+    assert many == pytest.approx(stepped(gemm(512, 768, 768)), rel=0.25)
+
+
+def test_one_wild_sample_does_not_move_its_neighbours():
+    times = [seconds(w) for w in SAMPLES]
+    times[13] *= 20
+    law = Law(SAMPLES, times)
+    neighbour = SAMPLES[12]
+    assert law.price([neighbour]).seconds[0] == pytest.approx(seconds(neighbour), rel=0.35)
+
+
+def test_outside_the_samples_is_said_and_less_certain():
+    noisy = [seconds(w) * (1.0 + 0.2 * (-1) ** i) for i, w in enumerate(SAMPLES)]
+    law = Law(SAMPLES, noisy)
+    priced = law.price([gemm(64, 768, 768), gemm(100_000, 20_000, 20_000)])
+    assert list(priced.outside) == [False, True]
+    assert priced.sigma[1] >= priced.sigma[0]
+    assert priced.seconds[1] > 0 and math.isfinite(priced.seconds[1])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_few_samples_still_give_a_law(count):
+    law = Law(SAMPLES[:count], [seconds(w) for w in SAMPLES[:count]])
+    assert law.price([SAMPLES[0]]).seconds[0] == pytest.approx(seconds(SAMPLES[0]), rel=0.5)
+
+
+def linear(weight_bytes=True, transposed=False, count=1):
+    layout = ((("weight_bytes", 4 * 8 * 16),) if weight_bytes else ()) + ((("transposed", True),) if transposed else ())
+    return Op("fc/addmm", "matmul", flops=count * 2 * 5 * 8 * 16, bytes_read=count * 700, bytes_written=count * 320, count=count,
+              shape=((1, 5, 8), (1, 8, 16)), op="aten.addmm.default", layout=layout)  # fmt: skip
+
+
+def test_rows_become_the_work_of_one_execution():
+    assert work_of(linear(count=3)) == Work("gemm", "fp32", (5, 8, 16, 1), 2 * 5 * 8 * 16, 1020)
+    assert work_of(linear(transposed=True)).dims == (5, 8, 16, 2)
+    assert work_of(linear(), weights_hot=True).law == "gemm.hot"
+    assert work_of(linear(weight_bytes=False)).law == "gemm.hot"
+
+
+@pytest.mark.parametrize(
+    ("op", "law", "dims"),
+    [
+        (Op("a", "matmul", 8, bytes_read=8, shape=((6, 2, 3), (6, 3, 4)), op="aten.bmm.default"), "bmm", (6, 2, 3, 4)),
+        (Op("a", "attention", 8, bytes_read=8, shape=((2, 3, 5, 64), (2, 3, 7, 64)), op="aten._scaled_dot_product_flash_attention.default",
+            layout=(("causal", True), ("masked", False))), "attention.causal", (6, 5, 7, 64)),
+        (Op("a", "elementwise", bytes_read=8, shape=((2, 5, 64), (2, 5, 64)), op="aten.add.Tensor"), "add", (10, 64)),
+        (Op("a", "elementwise", bytes_read=8, shape=((2, 5, 64),), op="aten.some_new_function.default"), "mul", (10, 64)),
+        (Op("a", "norm", bytes_read=8, shape=((2, 5, 64), (64,), (64,)), op="aten.native_layer_norm.default"), "layer_norm", (10, 64)),
+        (Op("a", "gather", bytes_read=8, shape=((30000, 64), (2, 5)), op="aten.embedding.default"), "gather", (10, 64)),
+        (Op("a", "copy", bytes_read=8, shape=((2, 5, 64),), op="aten.clone.default", layout=(("contiguous", False),)),
+            "copy.strided", (10, 64)),
+        (Op("a", "copy", bytes_read=8, shape=((2, 5, 64),), op="aten.clone.default"), "copy", (10, 64)),
+    ],
+)  # fmt: skip
+def test_operators_find_their_law(op, law, dims):
+    work = work_of(op)
+    assert work is not None
+    assert (work.law, work.dims) == (law, dims)
+
+
+def test_rows_that_no_law_covers():
+    assert work_of(Op("a", "conv", 8, bytes_read=8, shape=((1, 3, 8, 8), (4, 3, 3, 3)), op="aten.convolution.default")) is None
+    assert work_of(Op("a", "parameters", params=8)) is None
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda g: f"{g.law}-{len(g.axes)}")
+def test_every_grid_covers_its_ranges_and_runs(grid):
+    torch = pytest.importorskip("torch")
+    from napkinmath.kernels import Pools
+
+    works = list(itertools.islice(dataclasses.replace(grid, most_values=2**22).works("fp32"), 40))
+    assert len({w.dims for w in works}) > 20
+    assert all(w.flops <= grid.largest and w.bytes <= 2**22 * bytes_per_value("fp32") for w in works)
+    assert all((w.flops > 0) == ("gemm" in w.law or "bmm" in w.law or "attention" in w.law) for w in works)
+    pools = Pools("cpu", torch.float32, 2**23, 2**23)
+    smallest = min(works, key=lambda w: w.flops + w.bytes)
+    with torch.inference_mode():
+        assert torch.isfinite(grid.build(pools, smallest.dims)()).all()
+
+
+def test_cold_operands_move_and_hot_ones_stay():
+    torch = pytest.importorskip("torch")
+    from napkinmath.kernels import Pools
+
+    pools = Pools("cpu", torch.float32, 2**19, 2**19)
+    cold = pools.cold(2**17)
+    assert len({cold().data_ptr() for _ in range(4)}) > 1
+    assert pools.hot(64).data_ptr() == pools.hot(64).data_ptr() != pools.hot(64, at=1).data_ptr()
+
+
+def test_a_cold_weight_may_be_larger_than_the_pool_of_activations():
+    torch = pytest.importorskip("torch")
+    from napkinmath.kernels import Pools
+
+    vocabulary = next(grid for grid in GRIDS if grid.law == "gemm" and grid.most_values > 2**25)
+    pools = Pools("cpu", torch.float32, 2**20, 2**18)
+    with torch.inference_mode():
+        assert vocabulary.build(pools, (1, 512, 1024, 2))().shape == (1, 1024)
