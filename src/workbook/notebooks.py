@@ -1,0 +1,219 @@
+"""Notebook files: their one normal form, and the conventions by which tests and the site read them.
+
+Conventions of a lab's cells, in their metadata:
+
+* the tag ``nbval-ignore-output`` stands on cells whose output depends on the machine: timing, training, the profile. Every
+  other code cell's output is compared strictly.
+* the tag ``exercise`` marks a cell that assigns ``None`` and checks it; ``metadata.napkinmath`` holds
+  ``{"exercise": name, "solution": source, "wrong": [source, source]}``. Each source replaces the ``... = None`` statement.
+* the cell after it repeats the solution, folded: tag ``hide-cell`` for the site, ``jupyter.source_hidden`` for JupyterLab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import nbformat
+
+IGNORED = "nbval-ignore-output"
+_KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+_SANE_ID = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
+_KEPT_CELL_METADATA = ("jupyter", "napkinmath", "tags")
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise cell of a notebook, found by its metadata: ``position`` counts all cells from 0."""
+
+    name: str
+    position: int
+    source: str
+    solution: str
+    wrong: tuple[str, ...]
+
+    def answered(self, answer: str) -> str:
+        r"""The cell's source with ``answer`` in place of its ``... = None`` statement.
+
+        >>> Exercise("x", 0, "x = None  # yours\ncheck(x)", "x = 2", ()).answered("x = 3")
+        'x = 3\ncheck(x)'
+        """
+        lines = self.source.splitlines()
+        blanks = [node for node in ast.parse(self.source).body if _assigns_none(node)]
+        if not blanks:
+            raise ValueError(f"exercise {self.name!r}: no statement of the cell assigns None")
+        for node in reversed(blanks):
+            lines[node.lineno - 1 : node.end_lineno] = [answer] if node is blanks[0] else []
+        return "\n".join(lines)
+
+
+def _assigns_none(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is None
+
+
+def read(path: Path) -> Notebook:
+    """The notebook at ``path``, as plain dictionaries in the current format."""
+    return cast(Notebook, nbformat.read(path, as_version=4))
+
+
+def dumps(notebook: Notebook) -> str:
+    """The file's text: validated, sorted keys, one string per line of source, a final newline."""
+    return cast(str, nbformat.writes(nbformat.from_dict(notebook)).rstrip("\n") + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``path`` whole or not at all, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def has_tag(cell: Cell, tag: str) -> bool:
+    return tag in cell["metadata"].get("tags", [])
+
+
+def code_cells(notebook: Notebook) -> list[Cell]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def exercises(notebook: Notebook) -> Iterator[Exercise]:
+    """The exercises of a notebook, in order."""
+    for position, cell in enumerate(notebook["cells"]):
+        if has_tag(cell, "exercise"):
+            given = cell["metadata"]["napkinmath"]
+            yield Exercise(given["exercise"], position, cell["source"], given["solution"], tuple(given["wrong"]))
+
+
+def needed_cells(notebook: Notebook, position: int) -> list[int]:
+    """Positions of the code cells before ``position`` that its cell depends on: a backward slice by names.
+
+    A cell is needed when it binds a name (assigns, imports, defines, or calls a method on one as a statement) that a needed cell
+    loads. So the check of an exercise runs without the training and the timing that stand before it.
+    """
+    cells = notebook["cells"]
+    wanted = _loads(cells[position]["source"])
+    needed = []
+    for before in range(position - 1, -1, -1):
+        cell = cells[before]
+        if cell["cell_type"] == "code" and _binds(cell["source"]) & wanted:
+            needed.append(before)
+            wanted |= _loads(cell["source"])
+    return needed[::-1]
+
+
+def _loads(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+def _binds(source: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names |= _loads(ast.unparse(node.value))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+            names |= _loads(ast.unparse(node.value.func.value))
+    return names
+
+
+def normalised(notebook: Notebook, stem: str) -> Notebook:
+    """The notebook in normal form: only metadata that means something, stable unique ids, cells numbered as executed from 1.
+
+    Outputs stay as they are, apart from their volatile metadata; a cell that was never executed stays so, for tests to find.
+    """
+    metadata = {"kernelspec": _KERNEL, "language_info": {"name": "python"}}
+    if "napkinmath" in notebook["metadata"]:
+        metadata["napkinmath"] = notebook["metadata"]["napkinmath"]
+    cells, seen, executed = [], set[str](), 0
+    for position, cell in enumerate(notebook["cells"], start=1):
+        cell_id = cell.get("id", "")
+        # Jupyter's own ids are eight hexadecimal digits, drawn at random.
+        if cell_id in seen or not _SANE_ID.match(cell_id) or re.fullmatch(r"[0-9a-f]{8}|[0-9a-f-]{36}", cell_id):
+            cell_id = _free_id(f"{stem}-{position:02}", seen)
+        seen.add(cell_id)
+        kept = {key: cell["metadata"][key] for key in _KEPT_CELL_METADATA if cell["metadata"].get(key)}
+        clean: Cell = {"id": cell_id, "cell_type": cell["cell_type"], "metadata": kept, "source": cell["source"].rstrip()}
+        if cell["cell_type"] == "code":
+            ran = cell["execution_count"] is not None
+            executed += ran
+            clean["execution_count"] = executed if ran else None
+            clean["outputs"] = [_clean_output(output, executed) for output in _merged(cell["outputs"])]
+        cells.append(clean)
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _free_id(wanted: str, seen: set[str]) -> str:
+    suffixes = ("", *(f"-{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
+    return next(wanted + suffix for suffix in suffixes if wanted + suffix not in seen)
+
+
+def _merged(outputs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Join neighbours on one stream: where a kernel splits what was printed is chance."""
+    last: dict[str, Any] | None = None
+    for output in outputs:
+        if last and output["output_type"] == last["output_type"] == "stream" and output["name"] == last["name"]:
+            last["text"] += output["text"]
+            continue
+        if last:
+            yield last
+        last = dict(output)
+    if last:
+        yield last
+
+
+def _clean_output(output: dict[str, Any], executed: int) -> dict[str, Any]:
+    if "metadata" in output:
+        output["metadata"] = {}
+    if output["output_type"] == "execute_result":
+        output["execution_count"] = executed
+    return output
+
+
+def normalise_text(text: str, stem: str) -> str:
+    """The normal form of a notebook file's text, of any notebook format of version 4."""
+    return dumps(normalised(nbformat.reads(text, as_version=4), stem))
+
+
+def lab_files(folder: Path) -> list[Path]:
+    """The notebooks under ``folder``, in order, without editors' checkpoints."""
+    return sorted(path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m workbook.notebooks", description="Put notebooks into their normal form.")
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a notebook is not in normal form")
+    args = parser.parse_args(argv)
+    changed = 0
+    for path in (path for folder in args.folders for path in ([folder] if folder.is_file() else lab_files(folder))):
+        text = path.read_text(encoding="utf-8")
+        normal = normalise_text(text, path.stem)
+        if normal != text:
+            changed += 1
+            print(f"{path}: {'not in normal form: run make format' if args.check else 'normalised'}")
+            if not args.check:
+                write_text(path, normal)
+    return int(args.check and changed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

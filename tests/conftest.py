@@ -1,0 +1,78 @@
+"""What all tests share: a home of their own, a browser or a clear word that there is none, and one notebook to try things on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from napkinmath.profile import home
+
+ROOT = Path(__file__).resolve().parents[1]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NO_BROWSER = "no Chromium on this machine, so the pages were not tried in a browser: apt-get install chromium, or set CHROMIUM=/path/to/it"
+
+hypothesis.settings.register_profile("repository", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("repository")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests, and the labs that they run, a copy of this machine's profile: what they record is not the reader's."""
+    if hasattr(config, "workerinput"):
+        return  # a worker of pytest-xdist: the process that started it has done this
+    own = Path(tempfile.mkdtemp(prefix="napkinmath-tests-"))
+    for profile in home().glob("profile-*.json"):
+        shutil.copy(profile, own)
+    os.environ["NAPKINMATH_HOME"] = str(own)
+    config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest goes first, so that two workers end together; the order is otherwise kept."""
+    items.sort(key=lambda item: item.path.suffix != ".ipynb")
+
+
+def find_chromium() -> str | None:
+    """Path of a Chromium: ``$CHROMIUM``, or one on the path, or the one that Playwright installed."""
+    if named := os.environ.get("CHROMIUM"):
+        return named
+    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
+        return found
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium. Without one the test is skipped, and fails where ``CI=true``."""
+    path = find_chromium()
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(NO_BROWSER)
+        pytest.skip(NO_BROWSER)
+    return path
+
+
+@pytest.fixture(scope="session")
+def built_site() -> Path:
+    """The book, built with warnings as errors, beside the reader's own build; only what changed since the last run is built again."""
+    from workbook.build import build, site_folder
+
+    output = ROOT / "_build" / "tests"
+    assert build(output=output) == 0, "the book does not build: see the warnings above"
+    return site_folder(output)
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for profiles and records."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("NAPKINMATH_HOME", str(folder))
+    return folder
