@@ -56,6 +56,7 @@ def test_a_corrupted_output_is_noticed(path: Path, tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "recorded.ipynb")
     stream["text"] = f"{stream['text'].rstrip()}0\n"
     nbformat.write(notebook, tmp_path / "corrupted.ipynb")
+    (tmp_path / "questions").symlink_to(ROOT / "questions")  # check() looks for the bank in or above the working directory
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     done = subprocess.run([*command, "recorded.ipynb", "corrupted.ipynb"], cwd=tmp_path, capture_output=True, text=True)
     assert f"1 failed, {2 * len(notebook.cells) - 1} passed" in done.stdout, done.stdout

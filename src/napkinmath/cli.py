@@ -18,6 +18,7 @@ from .specs import TransformerSpec, preset, presets
 from .units import fmt
 
 if TYPE_CHECKING:
+    from .profile import Profile
     from .references import Reference
 
 
@@ -184,13 +185,21 @@ def run_calibrate(args: argparse.Namespace) -> Any:
         except InputError as error:
             print(error, file=sys.stderr)
         else:
+            warn_if_busy(profile)
             return profile.to_dict() if args.json else f"kept: {profile}"
     from .calibration import calibrate
 
     with progress_bar("calibrating") as report:
         profile = calibrate(args.budget, quick=args.quick, device=args.device, threads=args.threads, progress=report)
     path = profile.save()
+    warn_if_busy(profile)
     return profile.to_dict() if args.json else f"{profile}\nsaved in {path}"
+
+
+def warn_if_busy(profile: Profile) -> None:
+    """Say that a profile is not to be trusted, and what to do."""
+    if profile.verdict != "quiet":
+        print(f"napkinmath: {profile.verdict}. Close what else runs, then 'napkinmath calibrate'.", file=sys.stderr)
 
 
 def run_predict(args: argparse.Namespace) -> Any:

@@ -146,13 +146,21 @@ class Law:
         self._has_flops = works[0].flops > 0
         dims, flops, moved = self._columns(works)
         log_seconds = np.log(np.asarray(seconds, dtype=float))
-        floor = float(np.exp(log_seconds.min()))
-        # Start at the best rates seen; constants are fitted as logarithms and so stay positive.
-        start = [math.log(floor / 2), -math.log(float((moved / np.exp(log_seconds)).max()))]
+        # Constants are fitted as logarithms and so stay positive. They start at the best rates seen, and none may claim more than
+        # the samples allow: no dispatch slower than the fastest sample, no rate below the slowest, however noisy the machine.
+        per_byte = log_seconds - np.log(moved)
+        start, most = [log_seconds.min() - math.log(2), per_byte.min()], [log_seconds.min(), per_byte.max()]
         if self._has_flops:
-            start += [-math.log(float((flops / np.exp(log_seconds)).max()))] + [0.0] * dims.shape[1]
+            per_flop = log_seconds - np.log(flops)
+            start += [per_flop.min()] + [0.0] * dims.shape[1]
+            most += [per_flop.max()] + [math.log(1024.0)] * dims.shape[1]
         fit = least_squares(
-            lambda c: self._log_formula(c, dims, flops, moved) - log_seconds, start, loss="soft_l1", f_scale=0.1, max_nfev=200
+            lambda c: self._log_formula(c, dims, flops, moved) - log_seconds,
+            start,
+            bounds=(-np.inf, np.asarray(most) + 1e-6),
+            loss="soft_l1",
+            f_scale=0.1,
+            max_nfev=200,
         )
         self._constants = fit.x
         self._points = np.log2(dims)

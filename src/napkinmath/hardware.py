@@ -51,7 +51,8 @@ class Device:
         kind: ``gpu``, ``tpu``, ``cpu`` or ``soc``.
         peaks: dense FLOP/s (operations per second for int8) by dtype; never the figure with structured sparsity.
         bandwidth_bytes_per_s: of its main memory, bytes/s.
-        memory_bytes: capacity. Vendors' GB of GPU memory are taken as 1e9 bytes, as printed.
+        memory_bytes: capacity as the vendor prints it, its GB taken as 1e9 bytes. That is cautious: the ``80 GB`` of an A100 are
+            80 GiB, 7% more. What a card reports (``nvidia-smi``, in MiB) decides where it is close.
         interconnect_bytes_per_s: to other devices, bytes/s, both directions together, as vendors print it; 0 where there is none.
         interconnect: what that is, such as ``NVLink 4``.
         derivation: how a peak follows from cores, clock and width, where no datasheet prints it; else empty.

@@ -15,6 +15,7 @@ from .dtypes import dtype_name
 from .errors import InputError
 
 SCHEMA = 1
+_BUSY = 0.2  # drift or noise above this and the samples tell of other processes
 _REMEDY = "run 'napkinmath calibrate' (a minute)"
 
 
@@ -95,6 +96,13 @@ class Profile:
         """How far the machine's speed moved between start and end, as a fraction."""
         pairs = [*self.peaks.values(), self.bandwidths]
         return max(abs(start - end) / max(start, end) for start, end in pairs)
+
+    @property
+    def verdict(self) -> str:
+        """``quiet``, or that the machine was busy while it was measured, so that predictions from it mean little."""
+        if self.drift <= _BUSY and self.noise <= _BUSY:
+            return "quiet"
+        return f"the machine was busy: its speed drifted by {self.drift:.0%}, repeats differed by {self.noise:.0%}"
 
     @functools.cached_property
     def _laws(self) -> dict[str, Law]:

@@ -128,6 +128,25 @@ class TransformerSpec:
         """Bytes of all parameters in ``dtype``."""
         return self.params() * bytes_per_value(dtype_name(dtype))
 
+    def decode_weight_bytes(self, dtype: str = "bf16") -> float:
+        """Bytes of the weights that one decode step reads: all that are multiplied.
+
+        Of a table that is only looked up, each token reads one row, which is ignored here: learned positions, and the token
+        table unless the LM head is tied to it and so reads all of it.
+
+        >>> f"{preset('llama-3-8b').decode_weight_bytes('bf16') / preset('llama-3-8b').weight_bytes('bf16'):.3f}"
+        '0.935'
+
+        Raises:
+            InputError: the model is an encoder and does not decode.
+        """
+        if not self.causal:
+            raise InputError(
+                f"{self.name} is an encoder: it has no decode step; decode_weight_bytes is for decoders such as gpt2 or llama-3-8b"
+            )
+        multiplied = self.vocab * self.d_model if self.tied_embeddings and self.lm_head else 0
+        return (self.params() - self.embedding_params() + multiplied) * bytes_per_value(dtype_name(dtype))
+
     def kv_cache_bytes(self, batch: int, context: int, dtype: str = "bf16") -> float:
         """Bytes of the KV cache of ``batch`` sequences of ``context`` tokens.
 

@@ -144,3 +144,13 @@ def test_a_cold_weight_may_be_larger_than_the_pool_of_activations():
     pools = Pools("cpu", torch.float32, 2**20, 2**18)
     with torch.inference_mode():
         assert vocabulary.build(pools, (1, 512, 1024, 2))().shape == (1, 1024)
+
+
+def test_wild_samples_cannot_make_a_law_claim_more_than_they_show():
+    # A busy machine: times scattered over a factor of a hundred. Within the sampled shapes no estimate may leave that range.
+    rows = [(1 << (i % 12), 256 << (i % 4)) for i in range(12)]
+    works = [Work("layer_norm", "fp32", dims, 0.0, 8.0 * dims[0] * dims[1]) for dims in rows]
+    seconds = [1e-5 * (1, 100, 3, 40)[i % 4] for i in range(12)]
+    priced = Law(works, seconds).price(works)
+    assert (priced.seconds < 10 * max(seconds)).all()
+    assert (priced.seconds > min(seconds) / 10).all()

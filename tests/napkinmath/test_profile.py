@@ -73,3 +73,10 @@ def test_speeds_and_their_errors(synthetic_profile):
     with pytest.raises(InputError, match="dtype='bf16' was not calibrated"):
         synthetic_profile.peak_flops("bf16")
     assert "100 GFLOP/s" in str(synthetic_profile) and "20 GB/s" in str(synthetic_profile)
+
+
+def test_a_profile_of_a_busy_machine_says_so(synthetic_profile):
+    assert dataclasses.replace(synthetic_profile, noise=0.05).verdict == "quiet"
+    drifted = dataclasses.replace(synthetic_profile, noise=0.05, bandwidths=[10e9, 20e9])
+    assert "drifted by 50%" in drifted.verdict
+    assert "repeats differed by 40%" in dataclasses.replace(synthetic_profile, noise=0.4).verdict

@@ -74,6 +74,18 @@ def test_kv_cache_uses_kv_heads_not_query_heads():
     assert nm.llama_3_8b.kv_cache_bytes(batch=1, context=8192) == 2**30
 
 
+def test_a_decode_step_reads_only_the_weights_that_are_multiplied():
+    # Llama 3 8B: 128,256 rows of 4,096 are looked up, and the untied head has as many that are multiplied.
+    llama = nm.llama_3_8b
+    assert llama.weight_bytes("bf16") - llama.decode_weight_bytes("bf16") == 2 * 128_256 * 4096
+    # GPT-2's head is its token table, so only the 1,024 positions are left out.
+    assert nm.gpt2.weight_bytes("fp16") - nm.gpt2.decode_weight_bytes("fp16") == 2 * 1024 * 768
+    read = llama.ledger(batch=1, seq=1, dtype="bf16").totals().bytes_read
+    assert read == pytest.approx(llama.decode_weight_bytes("bf16"), rel=2e-3)  # activations and one row of the table make the rest
+    with pytest.raises(InputError, match="has no decode step"):
+        nm.bert_base.decode_weight_bytes()
+
+
 def test_families_and_unknown_family():
     assert {s.family for s in presets("encoder")} == {"encoder"}
     with pytest.raises(InputError, match="family='encodr'"):

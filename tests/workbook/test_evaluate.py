@@ -5,7 +5,8 @@ import pytest
 import napkinmath as nm
 from napkinmath.errors import InputError
 from napkinmath.units import Quantity
-from workbook.evaluate import Evaluated, evaluate, unit_of
+from workbook.evaluate import Evaluated, evaluate
+from workbook.naming import unit_of
 
 
 @pytest.mark.parametrize(

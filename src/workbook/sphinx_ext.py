@@ -1,0 +1,17 @@
+"""The book's one Sphinx extension: numbers, names and charts in prose, self-check, labs, this machine, and the look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import labs
+from .questions import directive as self_check
+from .site import chart, let, machine, pages, roles
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register everything with Sphinx."""
+    for part in (roles, let, chart, machine, pages, self_check, labs):
+        part.setup(app)
+    # Pages share a counter of charts and the extension's state in the environment: read them one after another.
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

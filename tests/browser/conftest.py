@@ -1,0 +1,70 @@
+"""A page of the built book in headless Chromium; what its console says and whom it asks is kept."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+
+@dataclass
+class Watched:
+    """A page, the warnings and errors of its console, and its requests to other hosts."""
+
+    page: Page
+    console: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def assert_clean(self) -> None:
+        assert not self.console
+        assert not self.foreign
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
+    """Open a URL at a width and in a theme; every context is closed at the end."""
+    contexts = []
+
+    def open_page(url: str, width: int = 1280, theme: str = "light") -> Watched:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light")
+        contexts.append(context)
+        watched = Watched(context.new_page())
+        watched.page.on("console", lambda message: watched.console.append(message.text) if message.type in ("error", "warning") else None)
+        watched.page.on("pageerror", lambda error: watched.console.append(str(error)))
+        own = ("file:", "data:", "blob:", "http://127.0.0.1:")
+        watched.page.on("request", lambda request: None if request.url.startswith(own) else watched.foreign.append(request.url))
+        watched.page.goto(url)
+        return watched
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def served(built_site: Path) -> Iterator[str]:
+    """The built book over HTTP on the loopback interface, under a path of its own."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(built_site.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{built_site.name}"
+    server.shutdown()
+    server.server_close()
