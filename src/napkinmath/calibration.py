@@ -82,7 +82,9 @@ def calibrate(
         rates.append(_rates(pools, device))
     samples: dict[str, list[list[object]]] = {}
     for case in cases:
-        samples.setdefault(case.work.key, []).append([list(case.work.dims), case.work.flops, case.work.bytes, min(case.seconds)])
+        samples.setdefault(case.work.key, []).append(
+            [list(case.work.dims), case.work.flops, case.work.bytes, statistics.median(case.seconds)]
+        )
     report(1.0, "done")
     return Profile(
         device=device,
