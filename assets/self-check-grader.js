@@ -110,6 +110,7 @@
 
     function factorText(factor) {
       if (factor >= 1e6) return table.says.huge;
+      if (factor < 1.1) return String(Math.floor(factor * 100 + 0.5) / 100); // "1 times too high" would say nothing
       return factor < 10 ? String(Math.floor(factor * 10 + 0.5) / 10) : String(Math.floor(factor + 0.5));
     }
 

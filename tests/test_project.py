@@ -14,7 +14,7 @@ from workbook import ROOT
 PINNED = re.compile(r"([A-Za-z0-9_.-]+)==([A-Za-z0-9_.+!-]+)\Z")
 REQUIREMENTS = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
 #: Paths that only one machine has.
-LOCAL_PATHS = re.compile(r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+|opt/(?:wheels|pypi\S*))/")
+LOCAL_PATHS = re.compile(r"(?<![\w.])/(?:root|home/\w+|Users/\w+|tmp/\w+)/")
 
 
 def tracked_files() -> list[Path]:

@@ -26,29 +26,33 @@ class Dimension:
 
 
 DIMENSIONS = (
-    Dimension("batch", "B", "Sequences (or images, or users) that go through the model together.", "sequences"),
-    Dimension("seq", "S", "Query tokens per sequence in this pass. 1 in a decode step.", "tokens"),
+    Dimension("batch", r"batch", "Sequences (or images, or users) that go through the model together.", "sequences"),
+    Dimension("seq", r"seq", "Query tokens per sequence in this pass. 1 in a decode step.", "tokens"),
     Dimension(
         "context",
-        "T",
+        r"context",
         "Key and value tokens that a query may look at, cached ones included. Equals seq in an encoder and in a prefill.",
         "tokens",
     ),
-    Dimension("d_model", "D", "Width of the residual stream: values per token between layers."),
-    Dimension("d_ff", "F", "Width of the feed-forward network's hidden layer."),
-    Dimension("n_heads", "H", "Query heads of an attention layer."),
-    Dimension("n_kv_heads", "K", "Key and value heads. Equals n_heads without grouping; it alone sets the size of the KV cache."),
-    Dimension("d_head", "d", "Width of a head. The model's config decides it; often, not always, d_model / n_heads."),
-    Dimension("n_layers", "L", "Transformer layers."),
-    Dimension("vocab", "V", "Distinct tokens, which are rows of the embedding table.", "tokens"),
-    Dimension("height", "h", "Height of an image or feature map.", "pixels"),
-    Dimension("width", "w", "Width of an image or feature map.", "pixels"),
-    Dimension("channels", "C", "Values per position of a feature map."),
-    Dimension("patch", "p", "Side of the square patch that becomes a token.", "pixels"),
+    Dimension("d_model", r"d_{model}", "Width of the residual stream: values per token between layers."),
+    Dimension("d_ff", r"d_{ff}", "Width of the feed-forward network's hidden layer."),
+    Dimension("n_heads", r"n_{heads}", "Query heads of an attention layer."),
+    Dimension(
+        "n_kv_heads",
+        r"n_{kv}",
+        "Key and value heads. Equals n_heads without grouping; of the two head counts, only this one enters the KV cache.",
+    ),
+    Dimension("d_head", r"d_{head}", "Width of a head. The model's config decides it; often, not always, d_model / n_heads."),
+    Dimension("n_layers", r"n_{layers}", "Transformer layers."),
+    Dimension("vocab", r"vocab", "Distinct tokens, which are rows of the embedding table.", "tokens"),
+    Dimension("height", r"height", "Height of an image or feature map.", "pixels"),
+    Dimension("width", r"width", "Width of an image or feature map.", "pixels"),
+    Dimension("channels", r"channels", "Values per position of a feature map."),
+    Dimension("patch", r"patch", "Side of the square patch that becomes a token.", "pixels"),
 )
 
 QUANTITIES = (
-    Dimension("params", "P", "Distinct parameters. Tied weights count once.", "parameters"),
+    Dimension("params", r"params", "Distinct parameters. Tied weights count once.", "parameters"),
     Dimension("macs", r"\text{MACs}", "Multiply-accumulates of matrix products, convolutions and attention.", "MAC"),
     Dimension(
         "flops",

@@ -231,10 +231,17 @@ def _roofline(ledger: Ledger, hardware: Profile | Device) -> Prediction:
             middle = tuple(rows)
     compute, bandwidth = (f"{low:.0%} to {high:.0%} of peak {what}" for what, (low, _, high) in EFFICIENCY.items())
     basis = "measured peaks" if measured else "datasheet peaks"
+    dispatch = f"{DISPATCH_S[0] * 1e6:.0f} to {DISPATCH_S[2] * 1e6:.0f} µs to dispatch an operation"
     return Prediction(
-        ledger.name, hardware.name, f"roofline on {basis}, assuming {compute} and {bandwidth}; nothing was measured for these operations",
-        totals[1], totals[2], totals[0], middle, 1.0,
-    )  # fmt: skip
+        ledger.name,
+        hardware.name,
+        f"roofline on {basis}, assuming {compute}, {bandwidth} and {dispatch}; nothing was measured for these operations",
+        totals[1],
+        totals[2],
+        totals[0],
+        middle,
+        1.0,
+    )
 
 
 def _roofline_op(op: Op, hardware: Profile | Device, level: int) -> tuple[float, str]:

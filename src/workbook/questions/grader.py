@@ -144,4 +144,6 @@ def factor_text(factor: float) -> str:
     """A factor for a sentence: 3.2, 17, 'over a million'."""
     if factor >= 1e6:
         return SAYS["huge"]
+    if factor < 1.1:  # "1 times too high" would say nothing
+        return f"{math.floor(factor * 100 + 0.5) / 100:g}"
     return f"{math.floor(factor * 10 + 0.5) / 10:g}" if factor < 10 else str(math.floor(factor + 0.5))
