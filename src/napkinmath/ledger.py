@@ -33,7 +33,8 @@ COMPUTE_KINDS = ("matmul", "conv", "attention", "recurrent")
 #: Kinds a row may have. ``parameters`` holds weights that no operation read, ``uncounted`` operators without a formula.
 KINDS = (*COMPUTE_KINDS, "norm", "softmax", "elementwise", "reduce", "gather", "copy", "pool", "collective", "parameters", "uncounted")
 
-_SUMMED = ("flops", "useful_causal_flops", "other_flops", "bytes_read", "bytes_written", "params")
+#: Columns of a row that are totals over its executions, and so add up.
+SUMMED = ("flops", "useful_causal_flops", "other_flops", "bytes_read", "bytes_written", "params")
 
 Origin = Literal["whiteboard", "trace:meta", "trace:cpu", "trace:cuda", "trace:mps"]
 
@@ -257,8 +258,8 @@ def _group_name(op: Op, key: str | Callable[[Op], str], depth: int | None) -> st
 
 
 def _sum(ops: Iterable[Op]) -> Totals:
-    sums = dict.fromkeys(_SUMMED, 0)
+    sums = dict.fromkeys(SUMMED, 0)
     for op in ops:
-        for column in _SUMMED:
+        for column in SUMMED:
             sums[column] += getattr(op, column)
     return Totals(**sums)

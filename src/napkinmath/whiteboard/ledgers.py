@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..dtypes import bytes_per_value
 from ..elementwise import FLOPS_PER_ELEMENT
-from ..ledger import Ledger, Op
+from ..ledger import SUMMED, Ledger, Op
 from . import transformer as forms
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Rows:
 
 def times(op: Op, count: int) -> Op:
     """The row of ``count`` executions, each with weights of its own."""
-    summed = ("flops", "useful_causal_flops", "other_flops", "bytes_read", "bytes_written", "params")
-    return replace(op, count=op.count * count, **{column: getattr(op, column) * count for column in summed})
+    return replace(op, count=op.count * count, **{column: getattr(op, column) * count for column in SUMMED})
 
 
 def transformer_ledger(spec: TransformerSpec, batch: int, seq: int, context: int, dtype: str, attention: str, logits: str) -> Ledger:
