@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "Ledger": "ledger",
     "Op": "ledger",
+    "Spec": "specs",
     "TransformerSpec": "specs",
     "preset": "specs",
     "presets": "specs",
@@ -42,7 +43,7 @@ _EXPORTS = {
     "parse": "units",
 }
 _SUBMODULES = ("charts", "glossary", "units", "specs", "hardware", "latency", "whiteboard", "witnesses")
-_CLOSED_FORMS = ("whiteboard.transformer",)
+_CLOSED_FORMS = ("whiteboard.linear", "whiteboard.transformer", "whiteboard.conv")
 
 __all__ = ["InputError", "namespace", *_EXPORTS]
 

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import InputError, did_you_mean
-from .specs import TransformerSpec, preset, presets
+from .glossary import meaning
+from .specs import Spec, preset, presets, size_names
 from .units import fmt
 
 if TYPE_CHECKING:
@@ -63,14 +64,8 @@ def run_presets(args: argparse.Namespace) -> Any:
             "family": spec.family,
             "params": spec.params(),
             "published_params": spec.published_params,
-            "layers": spec.n_layers,
-            "d_model": spec.d_model,
-            "heads": spec.n_heads,
-            "kv_heads": spec.n_kv_heads,
-            "d_head": spec.d_head,
-            "d_ff": spec.d_ff,
-            "vocab": spec.vocab,
-            "max_positions": spec.max_positions,
+            "published": [{"quantity": p.quantity, "printed": p.printed, "source": p.source, "differs": p.differs} for p in spec.published],
+            "dimensions": spec.dimensions(),
             "source": spec.source,
             "published_source": spec.published_source,
             "paper": spec.paper,
@@ -80,23 +75,21 @@ def run_presets(args: argparse.Namespace) -> Any:
     ]
     if args.json:
         return rows
-    return table(
-        rows, ["name", "family", "params", "published_params", "layers", "d_model", "heads", "kv_heads", "d_head", "d_ff", "vocab"]
-    )
+    for row in rows:
+        row["also published"] = "; ".join(f"{p['printed']} {p['quantity']}" for p in row["published"])
+    return table(rows, ["name", "family", "params", "published_params", "also published", "paper"])
 
 
 def run_cost(args: argparse.Namespace) -> Any:
     """Count one forward pass on the whiteboard: parameters, FLOPs, bytes, KV cache."""
     spec = preset(args.name)
-    seq, context = sizes(args, spec)
-    ledger = spec.ledger(args.batch, seq, context, args.dtype, args.attention)
+    sizes = sizes_of(args, spec)
+    ledger = spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec))
     totals = ledger.totals()
     cost = {
         "name": spec.name,
         "mode": args.mode,
-        "batch": args.batch,
-        "seq": seq,
-        "context": context,
+        **sizes,
         "dtype": args.dtype,
         "params": totals.params,
         "flops": totals.flops,
@@ -106,7 +99,7 @@ def run_cost(args: argparse.Namespace) -> Any:
         "weight_bytes": ledger.weight_bytes,
         "bytes_read": totals.bytes_read,
         "bytes_written": totals.bytes_written,
-        "kv_cache_bytes": int(spec.kv_cache_bytes(args.batch, context, args.dtype)) if spec.causal else 0,
+        "kv_cache_bytes": int(spec.kv_cache_bytes(sizes["batch"], sizes["context"], args.dtype)) if spec.decodes else 0,
     }
     groups = {
         key: {g: {"params": t.params, "flops": t.flops, "bytes": t.bytes_moved} for g, t in ledger.by(key, 2).items()}
@@ -114,23 +107,18 @@ def run_cost(args: argparse.Namespace) -> Any:
     }
     if args.json:
         return cost | {"by_kind": groups["kind"], "by_module": groups["module"]}
-    tokens = (
-        f"one decode step, batch {args.batch}, context {context:,}"
-        if args.mode == "decode"
-        else f"forward, batch {args.batch}, seq {seq:,}"
-    )
     lines = [
-        f"{spec.name}: {tokens}, {args.dtype}",
+        f"{spec.name}: {'one decode step' if args.mode == 'decode' else 'forward'}, {in_words(sizes)}, {args.dtype}",
         f"  parameters   {cost['params']:,}  ({fmt(cost['weight_bytes'], 'B')} of weights)",
         f"  FLOPs        {cost['flops']:,}  = {fmt(cost['flops'], 'FLOP')} = {fmt(cost['macs'], 'MAC')}",
     ]
-    if spec.causal:
+    if spec.decodes:
         lines.append(f"  causal part  {cost['useful_causal_flops']:,} FLOPs once masked scores are left out")
         lines.append(f"  KV cache     {fmt(cost['kv_cache_bytes'], 'B')} = {fmt(cost['kv_cache_bytes'], 'B', binary=True)}")
     moved = totals.bytes_moved
     lines.append(f"  bytes moved  {fmt(moved, 'B')} without caches, so {fmt(totals.intensity, 'FLOP/B')}")
     rows = [
-        {"module": group, "params": t["params"], "flops": t["flops"], "share": f"{t['flops'] / totals.flops:.1%}"}
+        {"module": group, "params": t["params"], "flops": t["flops"], "share": f"{t['flops'] / max(totals.flops, 1):.1%}"}
         for group, t in groups["module"].items()
     ]
     return "\n".join([*lines, "", table(rows, ["module", "params", "flops", "share"])])
@@ -141,8 +129,8 @@ def run_witnesses(args: argparse.Namespace) -> Any:
     from .witnesses import readings
 
     spec = preset(args.name)
-    seq, context = sizes(args, spec)
-    found = readings(spec, args.batch, seq, context, args.attention)
+    sizes = sizes_of(args, spec)
+    found = readings(spec, **sizes, attention=args.attention)
     ours = found[0].flops
     rows = [
         {
@@ -157,8 +145,8 @@ def run_witnesses(args: argparse.Namespace) -> Any:
         for r in found
     ]
     if args.json:
-        return {"name": spec.name, "batch": args.batch, "seq": seq, "context": context, "attention": args.attention, "readings": rows}
-    lines = [f"{spec.name}, batch {args.batch}, seq {seq:,}, context {context:,}, {args.attention} attention", ""]
+        return {"name": spec.name, **sizes, "attention": args.attention, "readings": rows}
+    lines = [f"{spec.name}, {in_words(sizes)}" + (f", {args.attention} attention" if spec.ATTENTION else ""), ""]
     lines.append(table(rows, ["counter", "prints", "unit", "flops", "unexplained"]))
     for r in found:
         if r.corrections:
@@ -207,19 +195,17 @@ def run_predict(args: argparse.Namespace) -> Any:
     from .latency import predict
 
     spec = preset(args.name)
-    seq, context = sizes(args, spec)
+    sizes = sizes_of(args, spec)
     if args.on is not None:
-        prediction = predict(spec.ledger(args.batch, seq, context, args.dtype, args.attention), args.on)
+        prediction = predict(spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec)), args.on)
     else:
         from .profile import load_profile
         from .tracing import trace
 
         profile = load_profile()  # before anything is built: without one there is nothing to predict from
         fake = profile.device == "cpu"
-        built = build(args, spec, seq, context, device=profile.device, fake=fake)
-        prediction = predict(
-            trace(built.module, name=f"{spec.name} batch={args.batch} seq={seq} context={context}", **built.inputs), profile
-        )
+        built = build(args, spec, sizes, device=profile.device, fake=fake)
+        prediction = predict(trace(built.module, name=f"{spec.name}, {in_words(sizes)}", **built.inputs), profile)
     return prediction.to_dict() if args.json else str(prediction)
 
 
@@ -232,12 +218,12 @@ def run_measure(args: argparse.Namespace) -> Any:
     from .tracing import trace
 
     spec = preset(args.name)
-    seq, context = sizes(args, spec)
+    sizes = sizes_of(args, spec)
     require_memory(spec, args)
     device = default_device()
     with progress_bar(f"building and measuring {spec.name}") as report:
         report(0.0, "building")
-        built = build(args, spec, seq, context, device=device)
+        built = build(args, spec, sizes, device=device)
         report(0.2, "measuring")
         timed = built.repeatable()
         measurement = replace(measure(timed, max_s=args.max_seconds, **built.inputs), name=spec.name)
@@ -261,15 +247,15 @@ def run_measure(args: argparse.Namespace) -> Any:
     return "\n".join(lines)
 
 
-def build(args: argparse.Namespace, spec: TransformerSpec, seq: int, context: int, **where: Any) -> Reference:
+def build(args: argparse.Namespace, spec: Spec, sizes: dict[str, Any], **where: Any) -> Reference:
     """The preset's module and inputs as the command line asks for them."""
     from .references import reference
 
     attention = {"fused": "sdpa", "eager": "eager"}[args.attention]
-    return reference(spec, args.batch, seq, context, dtype=args.dtype, attention=attention, **where)
+    return reference(spec, **sizes, dtype=args.dtype, attention=attention, **where)
 
 
-def require_memory(spec: TransformerSpec, args: argparse.Namespace) -> None:
+def require_memory(spec: Spec, args: argparse.Namespace) -> None:
     """Refuse to build weights that do not fit.
 
     Raises:
@@ -287,20 +273,30 @@ def require_memory(spec: TransformerSpec, args: argparse.Namespace) -> None:
         )
 
 
-def sizes(args: argparse.Namespace, spec: TransformerSpec) -> tuple[int, int]:
-    """Query tokens and context of the mode: a decode step has one query token.
+def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:
+    """The pass's sizes. A decode step has one query token, and ``--seq`` stands for its context when that is not given.
 
     Raises:
         InputError: sizes that do not fit the preset or the mode.
     """
+    given = {"batch": args.batch, **{size: getattr(args, size) for size in size_names()}}
     if args.mode == "decode":
-        if not spec.causal:
+        if not spec.decodes:
             raise InputError(
-                f"mode='decode': {spec.name} is an encoder and generates nothing; use --mode forward, or a decoder such as gpt2"
+                f"mode='decode': {spec.name} generates no tokens one by one; use --mode forward, or a decoder such as gpt2 or llama-3-8b"
             )
-        context = args.context if args.context is not None else args.seq
-        return 1, spec.check_input(args.batch, 1, context)
-    return args.seq, spec.check_input(args.batch, args.seq, args.context)
+        given |= {"seq": 1, "context": given["context"] or given["seq"] or spec.SIZES["seq"]}
+    return spec.resolve(**given)
+
+
+def in_words(sizes: dict[str, int]) -> str:
+    """``batch 8, seq 128``; a context that equals ``seq`` goes without saying."""
+    return ", ".join(f"{size} {value:,}" for size, value in sizes.items() if size != "context" or value != sizes["seq"])
+
+
+def attention_of(args: argparse.Namespace, spec: Spec) -> dict[str, str]:
+    """The ledger's ``attention``, for families that have any."""
+    return {"attention": args.attention} if spec.ATTENTION else {}
 
 
 @contextlib.contextmanager
@@ -368,9 +364,9 @@ def parser() -> Parser:
     for name in ("cost", "witnesses", "predict", "measure"):
         command = added[name]
         command.add_argument("name", metavar="PRESET", help="a preset, such as bert-base ('napkinmath presets' lists them)")
-        command.add_argument("--batch", type=whole_number, default=1, help="sequences (default 1)")
-        command.add_argument("--seq", type=whole_number, default=128, help="query tokens a sequence (default 128)")
-        command.add_argument("--context", type=whole_number, help="key/value tokens a sequence, cached ones included (default: seq)")
+        command.add_argument("--batch", type=whole_number, default=1, help="sequences, images or users (default 1)")
+        for size in size_names():
+            command.add_argument(f"--{size.replace('_', '-')}", type=whole_number, help=meaning(size))
         command.add_argument(
             "--mode", choices=("forward", "decode"), default="forward", help="decode: one token with a full cache of --context tokens"
         )

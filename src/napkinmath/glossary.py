@@ -70,3 +70,12 @@ QUANTITIES = (
     Dimension("kv_cache_bytes", "", "Keys and values kept so that a decode step computes only its own token.", "B"),
     Dimension("p50, p90, p99", "", "Latency that half, nine in ten and ninety-nine in a hundred runs stay below.", "s"),
 )
+
+
+def meaning(name: str) -> str:
+    """What a dimension means, as the glossary says it.
+
+    >>> meaning("patch")
+    'Side of the square patch that becomes a token.'
+    """
+    return next(entry.meaning for entry in DIMENSIONS if entry.name == name)

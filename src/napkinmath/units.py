@@ -279,12 +279,14 @@ def _check_base(unit: str, top: str, bottom: str) -> None:
 
 def _scaled(value: float, prefixes: dict[str, float], digits: int) -> tuple[str, str]:
     """The number and prefix that leave it between 1 and 1000 (1024) after rounding."""
-    rounded = float(f"{value:.{digits}g}")
-    if not value or not rounded < 1e3 * max(prefixes.values()):  # beyond the prefixes: 3.8e25 FLOP
+    largest = max(prefixes.values())
+    if not value or not float(f"{value:.{digits}g}") < 1e3 * largest:  # beyond the prefixes: 3.8e25 FLOP
         return _figures(value, digits), ""
-    fitting = [prefix for prefix, factor in prefixes.items() if rounded >= factor]
-    prefix = max(fitting, key=prefixes.__getitem__) if fitting else min(prefixes, key=prefixes.__getitem__)
-    return _figures(float(f"{value / prefixes[prefix]:.{digits}g}"), digits), prefix
+    ordered = sorted(prefixes, key=prefixes.__getitem__)
+    # In the largest prefix where it rounds to 1 or more: 999.9996 GB is 1 TB, 2**30 B is 1 GiB and not 1,020 MiB.
+    numbers = {prefix: float(f"{value / prefixes[prefix]:.{digits}g}") for prefix in ordered}
+    prefix = next((prefix for prefix in reversed(ordered) if numbers[prefix] >= 1), ordered[0])
+    return _figures(numbers[prefix], digits), prefix
 
 
 def _figures(value: float, digits: int) -> str:

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from .ledger import Ledger
 from .references import reference
-from .specs import TransformerSpec, preset
+from .specs import Spec, preset
 from .tracing import fake_mode_of, trace
 
 if TYPE_CHECKING:
@@ -70,13 +70,11 @@ def torch_reading(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Readi
     return _torch(module, copy.deepcopy(inputs), copy.deepcopy(kwargs), ledger)
 
 
-def readings(
-    spec: TransformerSpec | str, batch: int = 1, seq: int = 128, context: int | None = None, attention: str = "sdpa"
-) -> list[Reading]:
+def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **named: Any) -> list[Reading]:
     """Whiteboard, trace, fvcore and torch's counter on the same forward pass of a preset; no weights are allocated.
 
     Args:
-        spec, batch, seq, context: as in :func:`napkinmath.reference`.
+        spec, sizes, named: as in :func:`napkinmath.reference`.
         attention: ``sdpa`` is what runs by default and what two counters miss; ``eager`` writes the scores out.
 
     Raises:
@@ -85,9 +83,9 @@ def readings(
     spec = preset(spec) if isinstance(spec, str) else spec
 
     def built(**where: Any) -> Any:  # a pass with a cache changes the cache, so each counter gets its own
-        return reference(spec, batch, seq, context, attention=attention, **where)
+        return reference(spec, *sizes, attention=attention, **where, **named)
 
-    whiteboard = spec.ledger(batch, seq, context)
+    whiteboard = spec.ledger(*sizes, **named)
     # PyTorch shows the CPU's own operators under fake tensors; fvcore runs torch.jit.trace, which takes meta tensors only.
     on_cpu, again, on_meta = built(device="cpu", fake=True), built(device="cpu", fake=True), built(device="meta")
     traced = trace(on_cpu.module, **on_cpu.inputs)
@@ -130,13 +128,11 @@ def _torch(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, A
     return Reading("torch.utils.flop_counter", int(counter.get_total_flops()), "FLOP", corrections)
 
 
-def witness_table(
-    spec: TransformerSpec | str, batch: int = 1, seq: int = 128, context: int | None = None, attention: str = "sdpa"
-) -> pd.DataFrame:
+def witness_table(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **named: Any) -> pd.DataFrame:
     """:func:`readings` as a table: what each counter prints, what that is in our convention, what is left, and why."""
     import pandas as pd
 
-    rows = readings(spec, batch, seq, context, attention)
+    rows = readings(spec, *sizes, attention=attention, **named)
     ours = rows[0].flops
     return pd.DataFrame(
         {

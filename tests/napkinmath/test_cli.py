@@ -64,7 +64,7 @@ def test_predict_on_a_datasheet_device_is_an_interval(capsys):
         (["cost", "gpt2", "--batch", "many"], "'many' is not a whole number"),
         (["cost", "gpt2", "--seq", "5000"], "seq=5000 exceeds the 1024 positions of gpt2; nearest: 1024"),
         (["cost", "gpt2", "--dtype", "fp23"], "dtype='fp23' is not known. Did you mean 'fp32'"),
-        (["cost", "bert-base", "--mode", "decode"], "bert-base is an encoder"),
+        (["cost", "bert-base", "--mode", "decode"], "bert-base generates no tokens"),
         (["csot", "gpt2"], "'csot' is not a command. Did you mean 'cost'"),
         (["cost"], "PRESET"),
         (["presets", "--family", "encodr"], "family='encodr' is not known. Did you mean 'encoder'"),

@@ -12,7 +12,7 @@ from ..dtypes import bytes_per_value
 from ..errors import InputError
 from ..hardware import device
 from ..latency import DISPATCH_S
-from ..whiteboard import transformer as forms
+from ..whiteboard import linear as forms
 from .theme import COLOURS, finish
 
 #: Machines of the selector, by default: (device, dtype).

@@ -10,56 +10,8 @@ the gated FFN those of Shazeer 2020 (arXiv:2002.05202). Biases and norms are lef
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..dtypes import bytes_per_value
-
-# Plain arithmetic on numbers, pandas columns or SymPy symbols.
-Value = Any
-
-
-# One matmul -----------------------------------------------------------------------------------------------------------
-
-
-def linear_params(d_in: Value, d_out: Value, bias: Value = 0) -> Value:
-    """Parameters of a linear layer ``[*, d_in] -> [*, d_out]``."""
-    return d_in * d_out + bias * d_out
-
-
-def linear_flops(tokens: Value, d_in: Value, d_out: Value) -> Value:
-    """FLOPs of ``[tokens, d_in] @ [d_in, d_out]``: each output takes ``d_in`` multiply-accumulates of 2 FLOPs.
-
-    >>> linear_flops(tokens=1024, d_in=768, d_out=3072)
-    4831838208
-    """
-    return 2 * tokens * d_in * d_out
-
-
-def linear_bytes(tokens: Value, d_in: Value, d_out: Value, dtype: Value = "bf16") -> Value:
-    """Bytes that a linear layer must move once: input, weight, output. Ignores caches and the bias."""
-    return (tokens * d_in + d_in * d_out + tokens * d_out) * bytes_per_value(dtype)
-
-
-def linear_intensity(tokens: Value, d_in: Value, d_out: Value, dtype: Value = "bf16") -> Value:
-    """FLOPs per byte of a linear layer. With few tokens it tends to ``2 * tokens / bytes_per_value``: weights dominate.
-
-    >>> round(linear_intensity(tokens=1, d_in=4096, d_out=4096, dtype="bf16"), 3)
-    1.0
-    """
-    return linear_flops(tokens, d_in, d_out) / linear_bytes(tokens, d_in, d_out, dtype)
-
-
-def linear_ridge_tokens(d_in: Value, d_out: Value, ridge_intensity: Value, dtype: Value = "bf16") -> Value:
-    """Tokens at which a linear layer reaches ``ridge_intensity`` (FLOPs per byte); with fewer, bandwidth binds it.
-
-    :func:`linear_intensity` solved for ``tokens``. Negative where the layer never gets there, however many tokens it has.
-
-    >>> round(linear_intensity(linear_ridge_tokens(768, 3072, 150, "bf16"), 768, 3072, "bf16"))
-    150
-    """
-    width = bytes_per_value(dtype)
-    return width * d_in * d_out / (2 * d_in * d_out / ridge_intensity - width * (d_in + d_out))
-
+from .linear import Value, linear_flops, linear_params
 
 # Attention ------------------------------------------------------------------------------------------------------------
 
@@ -94,8 +46,17 @@ def attention_score_flops(batch: Value, n_heads: Value, seq: Value, context: Val
     return 4 * batch * n_heads * seq * context * d_head
 
 
+def visible_pairs(seq: Value, context: Value) -> Value:
+    """(query, key) pairs that a causal mask keeps; query ``i`` sees ``context - seq + i + 1`` keys.
+
+    >>> visible_pairs(seq=4, context=4), visible_pairs(seq=1, context=4)
+    (10, 4)
+    """
+    return seq * (context - seq) + seq * (seq + 1) // 2
+
+
 def causal_score_flops(batch: Value, n_heads: Value, seq: Value, context: Value, d_head: Value) -> Value:
-    """The part of :func:`attention_score_flops` that a causal mask keeps; query ``i`` sees ``context - seq + i + 1`` keys.
+    """The part of :func:`attention_score_flops` that a causal mask keeps: its :func:`visible_pairs`.
 
     About half of the full count at ``seq == context``, all of it when decoding one token.
     """

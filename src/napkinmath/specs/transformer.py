@@ -1,28 +1,18 @@
-"""Specs: the dimensions of an architecture, and the named presets.
-
-A spec is a frozen dataclass whose methods unpack it into the closed forms of :mod:`napkinmath.whiteboard`. Input is validated
-here, once; the closed forms are plain arithmetic. Presets are rows of ``data/presets.toml``, each figure with its source.
-"""
+"""Transformer encoders and decoders: their dimensions."""
 
 from __future__ import annotations
 
-import datetime
-import functools
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from .dtypes import bytes_per_value, dtype_name
-from .errors import InputError, did_you_mean
-from .whiteboard import transformer as forms
+from ..dtypes import bytes_per_value, dtype_name
+from ..errors import InputError, did_you_mean
+from ..whiteboard import transformer as forms
+from .base import Spec, positive_int
 
 if TYPE_CHECKING:
-    from .ledger import Ledger
-
-#: Beyond any model: larger sizes are typing errors.
-_LARGEST = 10**12
+    from ..ledger import Ledger
 
 Attention = Literal["fused", "eager"]
 
@@ -39,7 +29,7 @@ for _decoder in ("gpt2", "llama", "starcoder2"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerSpec:
+class TransformerSpec(Spec):
     """Dimensions of a transformer encoder or decoder.
 
     Attributes:
@@ -57,7 +47,9 @@ class TransformerSpec:
         InputError: a dimension is not a positive integer, or two of them do not fit together.
     """
 
-    name: str
+    SIZES: ClassVar[Mapping[str, int | None]] = {"seq": 128, "context": None}
+    ATTENTION: ClassVar[bool] = True
+
     n_layers: int
     d_model: int
     n_heads: int
@@ -78,13 +70,6 @@ class TransformerSpec:
     embedding_norm: bool = False
     final_norm: bool = False
     lm_head: bool = False
-    family: str = ""
-    reference: str = ""
-    source: str = ""
-    paper: str = ""
-    published_params: int | None = None
-    published_source: str = ""
-    checked: datetime.date | None = None
 
     def __post_init__(self) -> None:
         for field in ("n_layers", "d_model", "n_heads", "d_ff", "vocab", "max_positions"):
@@ -113,20 +98,25 @@ class TransformerSpec:
                 f"reference={self.reference!r} is not an architecture that can be built.{did_you_mean(self.reference, STYLES)}"
             )
 
+    @classmethod
+    def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
+        """A preset: the architecture's :data:`STYLES` and the row's figures."""
+        return super().from_row(name, {**STYLES[row["reference"]], **row})
+
+    @property
+    def decodes(self) -> bool:
+        return self.causal
+
     # Parameters and memory ------------------------------------------------------------------------------------------
 
     def params(self) -> int:
         """Distinct parameters; tied weights once."""
-        return self.ledger(batch=1, seq=1).params
+        return self.ledger(seq=1).params
 
     def embedding_params(self) -> int:
         """Parameters of the token, position and token-type tables (without their norm)."""
         tables = self.vocab + (self.max_positions if self.positions == "learned" else 0) + self.token_types
         return tables * self.d_model
-
-    def weight_bytes(self, dtype: str = "bf16") -> float:
-        """Bytes of all parameters in ``dtype``."""
-        return self.params() * bytes_per_value(dtype_name(dtype))
 
     def decode_weight_bytes(self, dtype: str = "bf16") -> float:
         """Bytes of the weights that one decode step reads: all that are multiplied.
@@ -134,6 +124,7 @@ class TransformerSpec:
         Of a table that is only looked up, each token reads one row, which is ignored here: learned positions, and the token
         table unless the LM head is tied to it and so reads all of it.
 
+        >>> from napkinmath import preset
         >>> f"{preset('llama-3-8b').decode_weight_bytes('bf16') / preset('llama-3-8b').weight_bytes('bf16'):.3f}"
         '0.935'
 
@@ -155,23 +146,14 @@ class TransformerSpec:
         """
         if not self.causal:
             raise InputError(f"{self.name} is an encoder: it keeps no KV cache; kv_cache_bytes is for decoders such as gpt2 or llama-3-8b")
-        self.check_input(batch, 1, context)
+        self.resolve(batch, 1, context)
         return forms.kv_cache_bytes(self.n_layers, self.n_kv_heads, self.d_head, batch, context, dtype_name(dtype))
 
     def score_matrix_bytes(self, batch: int, seq: int, context: int | None = None, dtype: str = "bf16") -> float:
         """Bytes of one layer's score matrix, when the kernel writes it out."""
-        context = self.check_input(batch, seq, context)
-        return forms.score_matrix_bytes(batch, self.n_heads, seq, context, dtype_name(dtype))
+        return forms.score_matrix_bytes(n_heads=self.n_heads, **self.resolve(batch, seq, context), dtype=dtype_name(dtype))
 
     # Compute ----------------------------------------------------------------------------------------------------------
-
-    def flops(self, batch: int, seq: int, context: int | None = None) -> int:
-        """Matmul and attention FLOPs of a forward pass, every (query, key) pair counted. ``context`` defaults to ``seq``."""
-        return self.ledger(batch=batch, seq=seq, context=context).flops
-
-    def macs(self, batch: int, seq: int, context: int | None = None) -> int:
-        """Half of :meth:`flops`."""
-        return self.flops(batch, seq, context) // 2
 
     def useful_causal_flops(self, batch: int, seq: int, context: int | None = None) -> int:
         """:meth:`flops` without the scores that a causal mask throws away."""
@@ -179,7 +161,7 @@ class TransformerSpec:
 
     def score_flops_share(self, seq: int) -> float:
         """Share of one layer's FLOPs that the quadratic part takes."""
-        self.check_input(1, seq, None)
+        self.resolve(1, seq)
         return forms.score_flops_share(seq, self.d_model, self.d_ff, self.n_heads, self.n_kv_heads, self.d_head, int(self.gated))
 
     def score_ffn_crossover_seq(self) -> float:
@@ -192,8 +174,8 @@ class TransformerSpec:
 
     def ledger(
         self,
-        batch: int,
-        seq: int,
+        batch: int = 1,
+        seq: int = 128,
         context: int | None = None,
         dtype: str = "fp32",
         attention: Attention = "fused",
@@ -211,16 +193,15 @@ class TransformerSpec:
         Raises:
             InputError: sizes that are not positive integers, exceed ``max_positions``, or do not fit together.
         """
-        from .whiteboard.ledgers import transformer_ledger
+        from ..whiteboard.ledgers.transformer import transformer_ledger
 
-        return transformer_ledger(self, batch, seq, self.check_input(batch, seq, context), dtype_name(dtype), attention, logits)
+        sizes = self.resolve(batch, seq, context)
+        return transformer_ledger(self, **sizes, dtype=dtype_name(dtype), attention=attention, logits=logits)
 
-    def check_input(self, batch: int, seq: int, context: int | None) -> int:
-        """Validate input sizes and return the context."""
-        positive_int("batch", batch)
-        positive_int("seq", seq)
-        context = seq if context is None else context
-        positive_int("context", context)
+    def complete(self, sizes: dict[str, int]) -> dict[str, int]:
+        """The context defaults to ``seq``; both must fit the positions, and an encoder has no other context."""
+        seq = sizes["seq"]
+        context = sizes.setdefault("context", seq)
         if not self.causal and context != seq and seq != 1:
             raise InputError(f"context={context} differs from seq={seq}: {self.name} is an encoder, where every query token is also a key")
         if context < seq:
@@ -228,81 +209,4 @@ class TransformerSpec:
         if context > self.max_positions:
             kind = "context" if context != seq else "seq"
             raise InputError(f"{kind}={context} exceeds the {self.max_positions} positions of {self.name}; nearest: {self.max_positions}")
-        return context
-
-
-def positive_int(name: str, value: object) -> int:
-    """Return ``value`` if it is a positive integer.
-
-    Raises:
-        InputError: names the input, and the nearest allowed value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        nearest = max(1, round(value)) if isinstance(value, float) and value == value and abs(value) < 1e18 else 1
-        raise InputError(f"{name}={value!r} is not a whole number; allowed: integers from 1; nearest: {nearest}")
-    if not 1 <= value <= _LARGEST:
-        raise InputError(f"{name}={value} is out of range; allowed: 1 to {_LARGEST:,}; nearest: {min(max(value, 1), _LARGEST):,}")
-    return value
-
-
-@functools.cache
-def _rows() -> dict[str, dict[str, Any]]:
-    text = resources.files("napkinmath").joinpath("data/presets.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-@functools.cache
-def _names() -> Mapping[str, str]:
-    """Every accepted spelling of a preset, to its name."""
-    names = {}
-    for name, row in _rows().items():
-        for spelling in (name, *row.get("aliases", ())):
-            names[spelling] = name
-            names[identifier(spelling)] = name
-    return names
-
-
-def identifier(name: str) -> str:
-    """A preset's or device's name as a Python identifier: ``identifier("llama-3.1-405b") == "llama_3_1_405b"``."""
-    return name.replace("-", "_").replace(".", "_").replace(" ", "_")
-
-
-@functools.cache
-def preset(name: str) -> TransformerSpec:
-    """The preset of that name; dashes, underscores and capitals are alike.
-
-    >>> preset("bert-base").params()
-    109482240
-
-    Raises:
-        InputError: no such preset; the message names the nearest ones.
-    """
-    key = str(name).lower()
-    found = _names().get(key) or _names().get(identifier(key))
-    if found is None:
-        raise InputError(f"preset {name!r} is not known.{did_you_mean(key, _rows())}")
-    row = {key: value for key, value in _rows()[found].items() if key != "aliases"}
-    return TransformerSpec(name=found, **{**STYLES[row["reference"]], **row})
-
-
-def presets(family: str | None = None) -> list[TransformerSpec]:
-    """All presets, or those of one family, in the data file's order.
-
-    Raises:
-        InputError: no preset has that family.
-    """
-    specs = [preset(name) for name in _rows()]
-    families = unique(spec.family for spec in specs)
-    if family is not None and family not in families:
-        raise InputError(f"family={family!r} is not known.{did_you_mean(family, families)}")
-    return [spec for spec in specs if family in (None, spec.family)]
-
-
-def preset_identifiers() -> dict[str, str]:
-    """Preset names as Python identifiers, for ``napkinmath.llama_3_8b`` and for expressions in prose."""
-    return {spelling: name for spelling, name in _names().items() if spelling.isidentifier()}
-
-
-def unique(values: Iterable[str]) -> list[str]:
-    """Distinct values in first-seen order."""
-    return list(dict.fromkeys(values))
+        return sizes

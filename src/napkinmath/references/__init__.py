@@ -1,0 +1,122 @@
+"""The published implementation of a preset: the library's own module, unmodified, from a config, with random weights.
+
+Where transformers or diffusers has the architecture, theirs is built; where no library has it, ours from :mod:`napkinmath.zoo`.
+Nothing is downloaded. On ``meta`` nothing is allocated either. ``fake=True`` builds the module under ``FakeTensorMode``, whose trace has
+the operators that the real device would dispatch. One module per family has ``plan(spec, sizes, how)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..errors import InputError, did_you_mean
+from ..ledger import Op
+from ..specs import Spec, preset
+from .plan import How
+
+#: Dtypes that a module's weights can have.
+TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
+
+
+class SameCache(torch.nn.Module):
+    """A model whose KV cache is as long after a call as before it."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, **inputs: Any) -> Any:
+        out = self.module(**inputs)
+        if "past_key_values" in inputs:
+            inputs["past_key_values"].crop(-inputs["input_ids"].shape[1])
+        return out
+
+
+@dataclass
+class Reference:
+    """A module, the inputs of one forward pass, and the spec both follow."""
+
+    spec: Any
+    module: torch.nn.Module
+    inputs: dict[str, Any]
+    module_names: dict[str, str]
+
+    def repeatable(self) -> torch.nn.Module:
+        """The module, made to forget what a call appends to the cache: every run with the same inputs is the same decode step."""
+        return SameCache(self.module)
+
+    def group(self, op: Op) -> str:
+        """The whiteboard's name for the part of the model that a traced row belongs to."""
+        for pattern, group in self.module_names.items():
+            if re.search(pattern, op.name):
+                return group
+        return "rest"
+
+
+def reference(
+    spec: Spec | str,
+    *sizes: int | None,
+    device: str = "meta",
+    dtype: str = "fp32",
+    attention: str = "eager",
+    fake: bool = False,
+    **named: Any,
+) -> Reference:
+    """Build the published module of ``spec`` and the inputs of one forward pass.
+
+    Args:
+        spec: a preset's name, or a spec whose ``reference`` names an architecture.
+        sizes, named: ``batch`` and the family's sizes, as :meth:`Spec.resolve` takes them: a transformer's ``seq`` token ids a
+            sequence and ``context`` (when longer than ``seq``, the cache holds the first ``context - seq``), a CNN's ``image``...
+        device: where the weights live; ``meta`` allocates nothing.
+        dtype: of weights and activations.
+        attention: ``eager`` (scores written out) or ``sdpa`` (PyTorch's fused attention).
+        fake: build under ``FakeTensorMode``: the given device's operators, without its memory.
+
+    Raises:
+        InputError: sizes that do not fit, or a spec that the named architecture cannot express.
+    """
+    spec = preset(spec) if isinstance(spec, str) else spec
+    resolved = spec.resolve(*sizes, **named)
+    if dtype not in TORCH_DTYPES:
+        raise InputError(f"dtype={dtype!r}: a module's weights can be {', '.join(TORCH_DTYPES)}.{did_you_mean(dtype, TORCH_DTYPES)}")
+    if attention not in ("eager", "sdpa"):
+        raise InputError(f"attention={attention!r}: use 'eager' or 'sdpa'")
+    how = How(dtype=TORCH_DTYPES[dtype], attention=attention, real=device != "meta" and not fake)
+    family = importlib.import_module(f".{type(spec).__module__.rpartition('.')[2]}", __name__)
+    try:
+        plan = family.plan(spec, resolved, how)
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # libraries check their configs, transformers among others that heads divide d_model, with errors of their own
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise InputError(f"{spec.name} cannot be built as {spec.reference}: {reason}") from error
+    with _fake_mode(fake), torch.device(device), _default_dtype(how.dtype):
+        return Reference(spec, plan.module().eval(), plan.inputs(), plan.names)
+
+
+def _fake_mode(fake: bool) -> Any:
+    if not fake:
+        return contextlib.nullcontext()
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    return FakeTensorMode()
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

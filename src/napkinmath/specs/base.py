@@ -1,0 +1,170 @@
+"""What every family's spec has: a name, its sources, sizes that are checked once, and a ledger."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from ..dtypes import bytes_per_value, dtype_name
+from ..errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
+
+#: Beyond any model: larger sizes are typing errors.
+_LARGEST = 10**12
+
+_PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A rounded figure that somebody printed of a preset, which ours must round to.
+
+    Attributes:
+        quantity: what was printed. Papers that say "FLOPs" mostly mean ``macs``: the row says what the figure is.
+        printed: the figure as printed, with its prefix: ``"4.09 G"``. Its digits are its precision.
+        sizes: of the pass that it was printed for.
+        source: where.
+        differs: why ours does not round to it, where it does not; empty where it must.
+    """
+
+    quantity: Literal["params", "macs", "flops"]
+    printed: str
+    source: str
+    sizes: Mapping[str, int] | None = None
+    differs: str = ""
+
+    def bounds(self) -> tuple[float, float]:
+        """The values that round to what was printed.
+
+        >>> Published(quantity="macs", printed="4.1 G", source="").bounds()
+        (4050000000.0, 4150000000.0)
+        """
+        number, _, prefix = self.printed.partition(" ")
+        scale = _PREFIXES[prefix]
+        half = 0.5 * 10.0 ** -len(number.partition(".")[2])
+        return (float(number) - half) * scale, (float(number) + half) * scale
+
+    def value_of(self, spec: Spec) -> float:
+        """Our figure for the same quantity."""
+        if self.quantity == "params":
+            return spec.params()
+        flops = spec.flops(**(self.sizes or {}))
+        return flops / 2 if self.quantity == "macs" else flops
+
+    def holds(self, spec: Spec) -> bool:
+        """Whether ours rounds to what was printed."""
+        low, high = self.bounds()
+        return low <= self.value_of(spec) <= high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Dimensions of one architecture. Each family is a subclass that adds its dimensions and lays out its ledger.
+
+    Attributes:
+        name: of the preset, or one of your own.
+        family: the kind of architecture, as readers know it: ``encoder``, ``decoder``, ``cnn``...
+        reference: which published implementation :func:`napkinmath.reference` builds.
+        source, paper: where the dimensions were read, and who designed them.
+        published_params, published_source: a parameter count that somebody printed to the digit.
+        published: rounded figures that others printed.
+        checked: the day on which the sources were read.
+    """
+
+    #: Sizes of a forward pass beside ``batch``, in order, with their defaults. None: follows from the spec or another size.
+    SIZES: ClassVar[Mapping[str, int | None]] = {}
+    #: Whether the ledger distinguishes fused attention from scores that are written out.
+    ATTENTION: ClassVar[bool] = False
+
+    name: str
+    family: str = ""
+    reference: str = ""
+    source: str = ""
+    paper: str = ""
+    published_params: int | None = None
+    published_source: str = ""
+    published: tuple[Published, ...] = ()
+    checked: datetime.date | None = None
+
+    @classmethod
+    def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
+        """The preset that a row of the family's data file describes."""
+        published = tuple(Published(**figure) for figure in row.get("published", ()))
+        return cls(name=name, **{**row, "published": published})
+
+    def resolve(self, *sizes: int | None, **named: int | None) -> dict[str, int]:
+        """``batch`` and the family's :attr:`SIZES`, given by position or name, checked and completed.
+
+        Raises:
+            InputError: a size that the family does not have, is no positive integer, or does not fit the spec.
+        """
+        allowed = ("batch", *self.SIZES)
+        if len(sizes) > len(allowed):
+            raise InputError(f"{len(sizes)} sizes given; {self.name} takes {', '.join(allowed)}")
+        both = {**dict(zip(allowed, sizes, strict=False)), **named}
+        given = {size: value for size, value in both.items() if value is not None}
+        for size in given:
+            if size not in allowed:
+                raise InputError(f"{size}={given[size]}: {self.name} takes {', '.join(allowed)}.{did_you_mean(size, allowed)}")
+        for size, value in given.items():
+            positive_int(size, value)
+        defaults = {size: default for size, default in self.SIZES.items() if default is not None}
+        return self.complete({"batch": 1, **defaults, **given})
+
+    def complete(self, sizes: dict[str, int]) -> dict[str, int]:
+        """Fill in the sizes that follow from the spec and hold all against it; a family with such sizes overrides this."""
+        return sizes
+
+    def ledger(self, *args: Any, **kwargs: Any) -> Ledger:
+        """The whiteboard ledger of a forward pass: ``batch`` and :attr:`SIZES`, by position or name, and ``dtype``."""
+        raise NotImplementedError
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model generates one token at a time from a cache."""
+        return False
+
+    def params(self) -> int:
+        """Distinct parameters; tied weights once."""
+        return self.ledger().params
+
+    def weight_bytes(self, dtype: str = "bf16") -> float:
+        """Bytes of all parameters in ``dtype``."""
+        return self.params() * bytes_per_value(dtype_name(dtype))
+
+    def flops(self, *sizes: int | None, **named: int | None) -> int:
+        """Matmul, convolution and attention FLOPs of a forward pass; sizes as :meth:`resolve` takes them."""
+        return self.ledger(*sizes, **named).flops
+
+    def macs(self, *sizes: int | None, **named: int | None) -> int:
+        """Half of :meth:`flops`."""
+        return self.flops(*sizes, **named) // 2
+
+    def dimensions(self) -> dict[str, Any]:
+        """The family's own fields: what makes this preset differ from another."""
+        common = {field.name for field in fields(Spec)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in common}
+
+
+def positive_int(name: str, value: object) -> int:
+    """Return ``value`` if it is a positive integer.
+
+    Raises:
+        InputError: names the input, and the nearest allowed value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        nearest = max(1, round(value)) if isinstance(value, float) and math.isfinite(value) and abs(value) < 1e18 else 1
+        raise InputError(f"{name}={value!r} is not a whole number; allowed: integers from 1; nearest: {nearest}")
+    if not 1 <= value <= _LARGEST:
+        raise InputError(f"{name}={value} is out of range; allowed: 1 to {_LARGEST:,}; nearest: {min(max(value, 1), _LARGEST):,}")
+    return value
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """Distinct values in first-seen order."""
+    return list(dict.fromkeys(values))
