@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from . import environment
 from .costmodel import Work
 from .errors import InputError
-from .kernels import GRIDS, Grid, Pools, Run
+from .grids import GRIDS
+from .kernels import Grid, Pools, Run
 from .profile import Profile
 
 _PASSES = 3  # each sample is timed in every pass, far apart in time, so that a disturbance hits one of them only

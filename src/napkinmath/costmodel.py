@@ -40,6 +40,8 @@ _OPERATORS = {
     "softmax": "softmax _softmax _safe_softmax",
     "reduce": "sum mean amax argmax var",
     "copy": "clone copy _to_copy contiguous cat repeat reshape",
+    "batch_norm": "native_batch_norm batch_norm",
+    "pool": "max_pool2d_with_indices",
     "gather": "embedding index_select gather index",
 }
 _LAW_OF_OPERATOR = {operator: law for law, operators in _OPERATORS.items() for operator in operators.split()}
@@ -55,7 +57,9 @@ class Work:
     Attributes:
         law: class of operation: ``gemm`` (tokens, d_in, d_out, and 2 where the weight is stored [d_out, d_in], else 1), ``gemm.hot``
             (the same with the weights in cache), ``bmm`` (batch, m, k, n), ``attention``, ``attention.causal`` or ``attention.masked``
-            (batch * heads, seq, context, d_head), or a bandwidth-bound class (rows, values in a row).
+            (batch * heads, seq, context, d_head), ``conv``, ``conv.pointwise``, ``conv.depthwise``, ``conv.transposed`` or ``conv1d``
+            (batch, side of the output, in and out channels of a group, kernel, stride, :func:`aligned`), ``recurrent`` (steps, batch,
+            d_in, d_hidden), ``gather.bag`` (bags, rows in a bag, values in a row), or a bandwidth-bound class (rows, values in a row).
         dtype: element type of the operands.
         dims: the sizes above.
         flops: matrix FLOPs; 0 for the bandwidth-bound classes.
@@ -73,12 +77,18 @@ class Work:
         return f"{self.law}/{self.dtype}"
 
 
-def work_of(op: Op, weights_hot: bool = False) -> Work | None:
+def aligned(d_in: int, d_out: int) -> int:
+    """2 where both channel counts are multiples of 16, the values of a wide vector register, else 1: libraries switch algorithm there."""
+    return 1 if d_in % 16 or d_out % 16 else 2
+
+
+def work_of(op: Op, weights_hot: bool = False, cache_bytes: int = 0) -> Work | None:
     """The work of one execution of a ledger row, or ``None`` where no law covers the operation.
 
     Args:
         op: a row of a ledger traced on the device that is to be predicted.
         weights_hot: whether all weights of the model stay in the last-level cache between two runs.
+        cache_bytes: of the last-level cache: a weight that an earlier row has read (a recurrent layer's steps) stays there if it fits.
     """
     operator = op.op.removeprefix("aten.").split(".")[0].rstrip("_")
     flops, moved = op.flops / op.count, op.bytes_moved / op.count
@@ -91,19 +101,53 @@ def work_of(op: Op, weights_hot: bool = False) -> Work | None:
         (matrices, tokens, d_in), (_, _, d_out) = op.shape
         if matrices > 1:
             return Work("bmm", op.dtype, (matrices, tokens, d_in, d_out), flops, moved)
-        cold = "weight_bytes" in layout and not weights_hot
+        read_before = op.params == 0 and layout.get("weight_bytes", 0) <= cache_bytes / 2
+        cold = "weight_bytes" in layout and not (weights_hot or read_before)
         stored = 2 if layout.get("transposed") else 1
         return Work("gemm" if cold else "gemm.hot", op.dtype, (tokens, d_in, d_out, stored), flops, moved)
+    if op.kind == "conv" and len(op.shape) == 2:
+        return _conv_work(op, layout, flops, moved)
+    if op.kind == "recurrent" and len(op.shape) == 3:
+        (steps, sequences, d_in), (_, _), (_, d_hidden) = op.shape
+        return Work("recurrent", op.dtype, (steps, sequences, d_in, d_hidden), flops, moved)
+    if operator == "_embedding_bag" and len(op.shape) >= 3:
+        (_, row), (looked_up,), (bags,) = op.shape[:3]
+        return Work("gather.bag", op.dtype, (bags, max(looked_up // max(bags, 1), 1), row), 0.0, moved)
     law = _LAW_OF_OPERATOR.get(operator) or _LAW_OF_KIND.get(op.kind)
     if law is None or not op.bytes_moved:
         return None
     if law == "copy" and layout.get("contiguous") is False:
         law = "copy.strided"
+    if law in ("batch_norm", "pool"):
+        planes, positions = math.prod(op.shape[0][:2]), max(math.prod(op.shape[0][2:]), 1)
+        size = positions if law == "batch_norm" else max(round(math.sqrt(positions) / 2), 1)  # side of the pooled map
+        return Work(law, op.dtype, (planes, size), 0.0, moved)
     row = max((shape[-1] for shape in op.shape if shape), default=1)
     values = max((math.prod(shape) for shape in op.shape), default=1)
     if law == "gather" and len(op.shape) >= 2:
         values = row * math.prod(op.shape[-1])  # the rows that are looked up, however large the table is
     return Work(law, op.dtype, (max(values // max(row, 1), 1), max(row, 1)), 0.0, moved)
+
+
+def _conv_work(op: Op, layout: dict[str, Any], flops: float, moved: float) -> Work | None:
+    """A convolution as its law sees it; None for three dimensions and for transposed ones in one."""
+    (batch, _, *spatial), weight = op.shape
+    if len(spatial) > 2:
+        return None
+    transposed, groups = bool(layout.get("transposed")), layout.get("groups", 1)
+    d_out, d_in, *taps = weight
+    if transposed:
+        d_in, d_out = d_out, d_in
+    stride = max(layout.get("stride", (1,)))
+    positions = op.flops / op.count / (2 * batch * math.prod(weight))  # of the output; of the input where transposed
+    side = max(round(positions if len(spatial) == 1 else math.sqrt(positions)), 1)
+    kernel = max(round(math.prod(taps) ** (1 / len(taps))), 1)
+    if groups > 1 and d_in == 1 and len(spatial) == 2 and not transposed:
+        law, d_in = "conv.depthwise", d_out
+    else:
+        law = "conv1d" if len(spatial) == 1 else "conv.transposed" if transposed else "conv.pointwise" if kernel == 1 else "conv"
+        batch, d_out = batch * groups, max(d_out // groups, 1)  # groups run one beside another, as a batch does
+    return Work(law, op.dtype, (batch, side, d_in, d_out, kernel, stride, aligned(d_in, d_out)), flops, moved)
 
 
 @dataclass(frozen=True)

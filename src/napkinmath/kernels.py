@@ -1,4 +1,4 @@
-"""What a calibration runs: the operations that transformers, and most other networks, spend their time in, over a grid of shapes.
+"""What a calibration samples with: memory for the operands, and grids of shapes. The grids themselves are in :mod:`.grids`.
 
 Weights come from a pool that is larger than the last-level cache and rotate through it, because in a model other layers'
 weights evict them before they are used again. Activations come from a small pool, because the operation before has just
@@ -7,7 +7,6 @@ written them.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -72,6 +71,16 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The values that one dimension takes; one that is listed twice comes twice as often."""
+
+    values: tuple[int, ...]
+
+    def at(self, u: float) -> int:
+        return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+
+
+@dataclass(frozen=True)
 class Grid:
     """Shapes of one law and how to run them.
 
@@ -85,7 +94,7 @@ class Grid:
     """
 
     law: str
-    axes: tuple[Axis, ...]
+    axes: tuple[Axis | Choice, ...]
     build: Build
     share: float
     values: Callable[..., float]
@@ -111,125 +120,3 @@ def _low_discrepancy(dimensions: int) -> Iterator[tuple[float, ...]]:
         g = (1 + g) ** (1 / (dimensions + 1))
     for index in itertools.count(1):
         yield tuple((0.5 + index / g ** (j + 1)) % 1 for j in range(dimensions))
-
-
-def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
-    import torch
-
-    tokens, d_in, d_out, stored = dims
-    x, bias = pools.hot(tokens, d_in), pools.hot(d_out, at=3)
-    shape = (d_out, d_in) if stored == 2 else (d_in, d_out)
-    weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
-    return lambda: torch.addmm(bias, x, weight().t() if stored == 2 else weight())
-
-
-def _gemm_hot(pools: Pools, dims: tuple[int, ...]) -> Run:
-    return _gemm(pools, dims, hot=True)
-
-
-def _bmm(pools: Pools, dims: tuple[int, ...]) -> Run:
-    import torch
-
-    batch, m, k, n = dims
-    left, right = pools.hot(batch, m, k), pools.hot(batch, k, n, at=1)
-    return lambda: torch.bmm(left, right)
-
-
-def _attention(causal: bool = False, masked: bool = False) -> Build:
-    def build(pools: Pools, dims: tuple[int, ...]) -> Run:
-        import torch
-
-        heads, seq, context, d_head = dims
-        # As models lay them out: [batch, seq, heads, d_head] seen as [batch, heads, seq, d_head].
-        q = pools.hot(1, seq, heads, d_head).transpose(1, 2)
-        k, v = (pools.hot(1, context, heads, d_head, at=at).transpose(1, 2) for at in (1, 2))
-        mask = pools.hot(1, 1, seq, context, at=3) if masked else None
-        return lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-
-    return build
-
-
-def _rowwise(name: str) -> Build:
-    def build(pools: Pools, dims: tuple[int, ...]) -> Run:
-        import torch
-        import torch.nn.functional as F
-
-        x, y, scale = pools.hot(*dims), pools.hot(*dims, at=1), pools.hot(dims[1], at=3)
-        run: dict[str, Run] = {
-            "add": lambda: x + y,
-            "mul": lambda: x * 0.5,
-            "pow": lambda: torch.pow(x, 3.0),
-            "tanh": lambda: torch.tanh(x),
-            "gelu": lambda: F.gelu(x),
-            "silu": lambda: F.silu(x),
-            "softmax": lambda: torch.softmax(x, -1),
-            "layer_norm": lambda: F.layer_norm(x, (dims[1],), scale, scale),
-            "reduce": lambda: x.sum(-1),
-            "copy": lambda: x.clone(),
-        }
-        return run[name]
-
-    return build
-
-
-def _strided_copy(pools: Pools, dims: tuple[int, ...]) -> Run:
-    rows, row = dims
-    heads = math.gcd(12, rows)
-    swapped = pools.hot(rows // heads, heads, row).transpose(0, 1)
-    return lambda: swapped.contiguous()
-
-
-def _gather(pools: Pools, dims: tuple[int, ...]) -> Run:
-    import torch
-
-    rows, row = dims
-    table = pools.cold(2**14, row)
-    ids = torch.arange(rows, device=pools.device) * 7919 % 2**14
-    return lambda: torch.nn.functional.embedding(ids, table())
-
-
-_TOKENS, _WIDTH, _STORED = Axis(1, 8192), Axis(64, 8192, 64), Axis(1, 2)
-_ROWS, _ROW = Axis(1, 2**15), Axis(32, 4096, 32)
-_HEADS, _D_HEAD = Axis(1, 256), Axis(32, 128, 32)
-
-
-def _gemm_flops(tokens: int, d_in: int, d_out: int, stored: int) -> float:
-    return 2.0 * tokens * d_in * d_out
-
-
-def _gemm_values(tokens: int, d_in: int, d_out: int, stored: int) -> float:
-    return tokens * d_in + d_in * d_out + d_out + tokens * d_out
-
-
-def _attention_grid(suffix: str, axes: tuple[Axis, ...], share: float, dims: Callable[..., tuple[int, ...]], **kind: bool) -> Grid:
-    return Grid(
-        "attention" + suffix, axes, _attention(**kind), share, dims=dims, largest=3e9,
-        flops=lambda heads, seq, context, d_head: 4.0 * heads * seq * context * d_head,
-        values=lambda heads, seq, context, d_head: 2.0 * heads * d_head * (seq + context),
-    )  # fmt: skip
-
-
-def _rowwise_grid(name: str, share: float, values_per_value: float = 2, build: Build | None = None) -> Grid:
-    return Grid(
-        name, (_ROWS, _ROW), build or _rowwise(name), share, values=lambda rows, row: values_per_value * rows * row, dtypes=("fp32", "bf16")
-    )
-
-
-_PREFILL = (_HEADS, Axis(4, 2048), _D_HEAD)
-GRIDS = (
-    Grid("gemm", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm, 9, flops=_gemm_flops, values=_gemm_values),
-    # A decode step, and the output layer over a vocabulary: few tokens, wide weights.
-    Grid("gemm", (Axis(1, 512), Axis(256, 4096, 64), Axis(1024, 131072, 64), _STORED), _gemm, 5,
-         flops=_gemm_flops, values=_gemm_values, most_values=2**26),
-    Grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm_hot, 4, flops=_gemm_flops, values=_gemm_values),
-    Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
-         flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n)),
-    _attention_grid("", _PREFILL, 4, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
-    _attention_grid("", (_HEADS, Axis(16, 4096), _D_HEAD), 1.5, lambda heads, context, d_head: (heads, 1, context, d_head)),
-    _attention_grid(".causal", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head), causal=True),
-    _attention_grid(".masked", _PREFILL, 1.5, lambda heads, seq, d_head: (heads, seq, seq, d_head), masked=True),
-    _rowwise_grid("add", 1, 3), _rowwise_grid("mul", 1), _rowwise_grid("pow", 1), _rowwise_grid("tanh", 1), _rowwise_grid("gelu", 1),
-    _rowwise_grid("silu", 0.5), _rowwise_grid("softmax", 1), _rowwise_grid("layer_norm", 1), _rowwise_grid("reduce", 0.5, 1),
-    _rowwise_grid("copy", 0.7),
-    _rowwise_grid("copy.strided", 0.7, build=_strided_copy), _rowwise_grid("gather", 0.5, build=_gather),
-)  # fmt: skip

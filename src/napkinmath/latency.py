@@ -171,7 +171,7 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
     groups: dict[str, list[tuple[Op, Work]]] = {}
     uncovered: list[Op] = []
     for op in ledger:
-        work = work_of(op, weights_hot)
+        work = work_of(op, weights_hot, profile.cache_bytes)
         if work is not None and profile.law(work.key) is not None:
             groups.setdefault(work.key, []).append((op, work))
         elif op.bytes_moved or op.flops:

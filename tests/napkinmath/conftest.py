@@ -6,7 +6,7 @@ import os
 import pytest
 
 from napkinmath.costmodel import Work
-from napkinmath.kernels import GRIDS
+from napkinmath.grids import GRIDS
 from napkinmath.profile import Profile
 
 PEAK, BANDWIDTH, DISPATCH_S = 100e9, 20e9, 3e-6

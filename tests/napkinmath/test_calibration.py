@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from napkinmath import calibration  # noqa: E402
 from napkinmath.calibration import calibrate  # noqa: E402
 from napkinmath.errors import InputError  # noqa: E402
-from napkinmath.kernels import GRIDS  # noqa: E402
+from napkinmath.grids import GRIDS  # noqa: E402
 from napkinmath.profile import Profile, load_profile  # noqa: E402
 
 

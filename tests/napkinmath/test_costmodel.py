@@ -8,7 +8,7 @@ import pytest
 
 from napkinmath.costmodel import Law, Work, work_of
 from napkinmath.dtypes import bytes_per_value
-from napkinmath.kernels import GRIDS
+from napkinmath.grids import GRIDS
 from napkinmath.ledger import Op
 
 
@@ -98,6 +98,11 @@ def test_rows_become_the_work_of_one_execution():
         (Op("a", "copy", bytes_read=8, shape=((2, 5, 64),), op="aten.clone.default", layout=(("contiguous", False),)),
             "copy.strided", (10, 64)),
         (Op("a", "copy", bytes_read=8, shape=((2, 5, 64),), op="aten.clone.default"), "copy", (10, 64)),
+        (Op("a", "norm", bytes_read=8, shape=((2, 32, 7, 7), (32,)), op="aten.native_batch_norm.default"), "batch_norm", (64, 49)),
+        (Op("a", "pool", bytes_read=8, shape=((2, 32, 8, 8),), op="aten.max_pool2d_with_indices.default"), "pool", (64, 4)),
+        (Op("a", "recurrent", 8, bytes_read=8, shape=((9, 3, 16), (128, 16), (128, 32)), op="aten.mkldnn_rnn_layer.default"),
+            "recurrent", (9, 3, 16, 32)),
+        (Op("a", "gather", bytes_read=8, shape=((1000, 16), (20,), (4,)), op="aten._embedding_bag.default"), "gather.bag", (4, 5, 16)),
     ],
 )  # fmt: skip
 def test_operators_find_their_law(op, law, dims):
@@ -106,8 +111,41 @@ def test_operators_find_their_law(op, law, dims):
     assert (work.law, work.dims) == (law, dims)
 
 
+@pytest.mark.parametrize(
+    ("module", "shape", "law", "dims"),
+    [
+        ("Conv2d(16, 32, 3, stride=2, padding=1)", (2, 16, 32, 32), "conv", (2, 16, 16, 32, 3, 2, 2)),
+        ("Conv2d(16, 24, 1)", (2, 16, 8, 8), "conv.pointwise", (2, 8, 16, 24, 1, 1, 1)),
+        ("Conv2d(24, 24, 5, padding=2, groups=24)", (1, 24, 8, 8), "conv.depthwise", (1, 8, 24, 24, 5, 1, 1)),
+        ("Conv2d(32, 64, 3, padding=1, groups=2)", (1, 32, 8, 8), "conv", (2, 8, 16, 32, 3, 1, 2)),
+        ("ConvTranspose2d(8, 16, 4, stride=2)", (1, 8, 8, 8), "conv.transposed", (1, 8, 8, 16, 4, 2, 1)),
+        ("Conv1d(8, 16, 3, stride=2)", (1, 8, 65), "conv1d", (1, 32, 8, 16, 3, 2, 1)),
+    ],
+)
+def test_convolutions_find_the_law_that_their_grid_feeds(module, shape, law, dims):
+    torch = pytest.importorskip("torch")
+    from napkinmath import trace
+
+    (op,) = trace(eval(f"torch.nn.{module}", {"torch": torch}), torch.zeros(shape)).ops
+    work = work_of(op)
+    assert work is not None
+    assert (work.law, work.dims) == (law, dims)
+    grid = next(grid for grid in GRIDS if grid.law == law)
+    assert work.flops == grid.flops(*dims)
+    if "groups=2" not in module and "Transpose" not in module:  # the grid pads by half the kernel
+        assert work.bytes == pytest.approx(4 * grid.values(*dims), rel=0.05)
+
+
+def test_a_weight_read_again_is_warm_when_it_fits_the_cache():
+    again = dataclasses.replace(linear(), params=0)
+    assert work_of(dataclasses.replace(linear(), params=136), cache_bytes=2**20).law == "gemm"
+    assert work_of(again, cache_bytes=2**20).law == "gemm.hot"
+    assert work_of(again, cache_bytes=2**8).law == "gemm"
+
+
 def test_rows_that_no_law_covers():
-    assert work_of(Op("a", "conv", 8, bytes_read=8, shape=((1, 3, 8, 8), (4, 3, 3, 3)), op="aten.convolution.default")) is None
+    volume = Op("a", "conv", 8, bytes_read=8, shape=((1, 3, 4, 8, 8), (4, 3, 3, 3, 3)), op="aten.convolution.default")
+    assert work_of(volume) is None
     assert work_of(Op("a", "parameters", params=8)) is None
 
 
@@ -119,7 +157,7 @@ def test_every_grid_covers_its_ranges_and_runs(grid):
     works = list(itertools.islice(dataclasses.replace(grid, most_values=2**22).works("fp32"), 40))
     assert len({w.dims for w in works}) > 20
     assert all(w.flops <= grid.largest and w.bytes <= 2**22 * bytes_per_value("fp32") for w in works)
-    assert all((w.flops > 0) == ("gemm" in w.law or "bmm" in w.law or "attention" in w.law) for w in works)
+    assert all((w.flops > 0) == (w.law.split(".")[0] in ("gemm", "bmm", "attention", "conv", "conv1d", "recurrent")) for w in works)
     pools = Pools("cpu", torch.float32, 2**23, 2**23)
     smallest = min(works, key=lambda w: w.flops + w.bytes)
     with torch.inference_mode():

@@ -70,8 +70,8 @@ def test_shapes_outside_the_calibration_and_unknown_classes_are_said(synthetic_p
     outside = predict(traced(matmul(128), matmul(500_000)), synthetic_profile)
     assert inside.extrapolated_share == 0
     assert outside.extrapolated_share > 0.9
-    conv = Op("c/conv", "conv", flops=10**9, bytes_read=10**6, shape=((1, 3, 8, 8), (4, 3, 3, 3)), op="aten.convolution.default")
-    unknown = predict(traced(conv), synthetic_profile)
+    volume = Op("c/conv", "conv", flops=10**9, bytes_read=10**6, shape=((1, 3, 4, 8, 8), (4, 3, 3, 3, 3)), op="aten.convolution.default")
+    unknown = predict(traced(volume), synthetic_profile)
     assert unknown.extrapolated_share > 0.9
     assert unknown.high_s / unknown.low_s > 2 > inside.high_s / inside.low_s
 

@@ -1,0 +1,232 @@
+"""What a calibration runs: the operations that networks spend their time in, each over a grid of shapes."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+from .costmodel import aligned
+from .kernels import Axis, Build, Choice, Grid, Pools, Run
+
+
+def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
+    import torch
+
+    tokens, d_in, d_out, stored = dims
+    x, bias = pools.hot(tokens, d_in), pools.hot(d_out, at=3)
+    shape = (d_out, d_in) if stored == 2 else (d_in, d_out)
+    weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
+    return lambda: torch.addmm(bias, x, weight().t() if stored == 2 else weight())
+
+
+def _gemm_hot(pools: Pools, dims: tuple[int, ...]) -> Run:
+    return _gemm(pools, dims, hot=True)
+
+
+def _bmm(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch
+
+    batch, m, k, n = dims
+    left, right = pools.hot(batch, m, k), pools.hot(batch, k, n, at=1)
+    return lambda: torch.bmm(left, right)
+
+
+def _attention(causal: bool = False, masked: bool = False) -> Build:
+    def build(pools: Pools, dims: tuple[int, ...]) -> Run:
+        import torch
+
+        heads, seq, context, d_head = dims
+        # As models lay them out: [batch, seq, heads, d_head] seen as [batch, heads, seq, d_head].
+        q = pools.hot(1, seq, heads, d_head).transpose(1, 2)
+        k, v = (pools.hot(1, context, heads, d_head, at=at).transpose(1, 2) for at in (1, 2))
+        mask = pools.hot(1, 1, seq, context, at=3) if masked else None
+        return lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+
+    return build
+
+
+def _rowwise(name: str) -> Build:
+    def build(pools: Pools, dims: tuple[int, ...]) -> Run:
+        import torch
+        import torch.nn.functional as F
+
+        x, y, scale = pools.hot(*dims), pools.hot(*dims, at=1), pools.hot(dims[1], at=3)
+        run: dict[str, Run] = {
+            "add": lambda: x + y,
+            "mul": lambda: x * 0.5,
+            "pow": lambda: torch.pow(x, 3.0),
+            "tanh": lambda: torch.tanh(x),
+            "gelu": lambda: F.gelu(x),
+            "silu": lambda: F.silu(x),
+            "softmax": lambda: torch.softmax(x, -1),
+            "layer_norm": lambda: F.layer_norm(x, (dims[1],), scale, scale),
+            "reduce": lambda: x.sum(-1),
+            "copy": lambda: x.clone(),
+        }
+        return run[name]
+
+    return build
+
+
+def _strided_copy(pools: Pools, dims: tuple[int, ...]) -> Run:
+    rows, row = dims
+    heads = math.gcd(12, rows)
+    swapped = pools.hot(rows // heads, heads, row).transpose(0, 1)
+    return lambda: swapped.contiguous()
+
+
+def _gather(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch
+
+    rows, row = dims
+    table = pools.cold(2**14, row)
+    ids = torch.arange(rows, device=pools.device) * 7919 % 2**14
+    return lambda: torch.nn.functional.embedding(ids, table())
+
+
+def _conv(groups: Callable[[int], int] = lambda d_in: 1, sides: int = 2, transposed: bool = False) -> Build:
+    def build(pools: Pools, dims: tuple[int, ...]) -> Run:
+        import torch.nn.functional as F
+
+        batch, side, d_in, d_out, kernel, stride = dims[:6]
+        ours = groups(d_in)
+        shape = (d_in, d_out // ours) if transposed else (d_out, d_in // ours)
+        weight, bias = pools.cold(*shape, *(kernel,) * sides), pools.hot(d_out, at=3)
+        x = pools.hot(batch, d_in, *(side if transposed else side * stride,) * sides)
+        function = F.conv1d if sides == 1 else F.conv_transpose2d if transposed else F.conv2d
+        return lambda: function(x, weight(), bias, stride=stride, padding=0 if transposed else kernel // 2, groups=ours)
+
+    return build
+
+
+def _recurrent(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch
+
+    steps, batch, d_in, d_hidden = dims
+    x, state = pools.hot(steps, batch, d_in), pools.hot(1, batch, d_hidden, at=1)
+    weights = [
+        pools.hot(4 * d_hidden, d_in, at=2),
+        pools.hot(4 * d_hidden, d_hidden, at=3),
+        *(pools.hot(4 * d_hidden, at=at) for at in (1, 2)),
+    ]
+    return lambda: torch.lstm(x, (state, state), weights, True, 1, 0.0, False, False, False)[0]
+
+
+def _batch_norm(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch.nn.functional as F
+
+    channels, row = dims
+    x, scale = pools.hot(1, channels, row), pools.hot(channels, at=3).abs()
+    return lambda: F.batch_norm(x, scale, scale, scale, scale)
+
+
+def _max_pool(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch.nn.functional as F
+
+    channels, side = dims
+    x = pools.hot(1, channels, 2 * side, 2 * side)
+    return lambda: F.max_pool2d(x, 3, 2, 1)
+
+
+def _embedding_bag(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch
+
+    bags, per_bag, row = dims
+    table = pools.cold(2**14, row)
+    ids = torch.arange(bags * per_bag, device=pools.device).view(bags, per_bag) * 7919 % 2**14
+    return lambda: torch.nn.functional.embedding_bag(ids, table(), mode="sum")
+
+
+_TOKENS, _WIDTH, _STORED = Axis(1, 8192), Axis(64, 8192, 64), Axis(1, 2)
+_ROWS, _ROW = Axis(1, 2**15), Axis(32, 4096, 32)
+_HEADS, _D_HEAD = Axis(1, 256), Axis(32, 128, 32)
+
+
+def _gemm_flops(tokens: int, d_in: int, d_out: int, stored: int) -> float:
+    return 2.0 * tokens * d_in * d_out
+
+
+def _gemm_values(tokens: int, d_in: int, d_out: int, stored: int) -> float:
+    return tokens * d_in + d_in * d_out + d_out + tokens * d_out
+
+
+def _attention_grid(suffix: str, axes: tuple[Axis | Choice, ...], share: float, dims: Callable[..., tuple[int, ...]], **kind: bool) -> Grid:
+    return Grid(
+        "attention" + suffix, axes, _attention(**kind), share, dims=dims, largest=3e9,
+        flops=lambda heads, seq, context, d_head: 4.0 * heads * seq * context * d_head,
+        values=lambda heads, seq, context, d_head: 2.0 * heads * d_head * (seq + context),
+    )  # fmt: skip
+
+
+def _rowwise_grid(name: str, share: float, values_per_value: float = 2, build: Build | None = None) -> Grid:
+    return Grid(
+        name, (_ROWS, _ROW), build or _rowwise(name), share, values=lambda rows, row: values_per_value * rows * row, dtypes=("fp32", "bf16")
+    )
+
+
+# Channels in multiples of 8, as networks have them.
+_BATCH, _SIDE, _CHANNELS = Axis(1, 16), Axis(4, 112), Axis(3, 1536, 8)
+
+
+def _conv_flops(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride: int, *_: int) -> float:
+    return 2.0 * batch * side**2 * d_in * d_out * kernel**2
+
+
+def _conv_values(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride: int, *_: int) -> float:
+    return batch * side**2 * (d_in * stride**2 + d_out) + d_in * d_out * kernel**2 + d_out
+
+
+def _conv_dims(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride: int) -> tuple[int, ...]:
+    return batch, side, d_in, d_out, kernel, stride, aligned(d_in, d_out)
+
+
+def _depthwise_dims(batch: int, side: int, channels: int, kernel: int, stride: int) -> tuple[int, ...]:
+    return batch, side, channels, channels, kernel, stride, aligned(channels, channels)
+
+
+_PREFILL = (_HEADS, Axis(4, 2048), _D_HEAD)
+GRIDS = (
+    Grid("gemm", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm, 9, flops=_gemm_flops, values=_gemm_values),
+    # A decode step, and the output layer over a vocabulary: few tokens, wide weights.
+    Grid("gemm", (Axis(1, 512), Axis(256, 4096, 64), Axis(1024, 131072, 64), _STORED), _gemm, 5,
+         flops=_gemm_flops, values=_gemm_values, most_values=2**26),
+    Grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm_hot, 4, flops=_gemm_flops, values=_gemm_values),
+    Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
+         flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n)),
+    _attention_grid("", _PREFILL, 4, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
+    _attention_grid("", (_HEADS, Axis(16, 4096), _D_HEAD), 1.5, lambda heads, context, d_head: (heads, 1, context, d_head)),
+    _attention_grid(".causal", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head), causal=True),
+    _attention_grid(".masked", _PREFILL, 1.5, lambda heads, seq, d_head: (heads, seq, seq, d_head), masked=True),
+    _rowwise_grid("add", 1, 3), _rowwise_grid("mul", 1), _rowwise_grid("pow", 1), _rowwise_grid("tanh", 1), _rowwise_grid("gelu", 1),
+    _rowwise_grid("silu", 0.5), _rowwise_grid("softmax", 1), _rowwise_grid("layer_norm", 1), _rowwise_grid("reduce", 0.5, 1),
+    _rowwise_grid("copy", 0.7),
+    _rowwise_grid("copy.strided", 0.7, build=_strided_copy), _rowwise_grid("gather", 0.5, build=_gather),
+    Grid("conv", (_BATCH, _SIDE, _CHANNELS, _CHANNELS, Choice((3, 3, 3, 5, 7)), Choice((1, 1, 2))), _conv(), 6,
+         flops=_conv_flops, values=_conv_values, dims=_conv_dims, largest=3e9),
+    Grid("conv.pointwise", (_BATCH, _SIDE, _CHANNELS, _CHANNELS, Choice((1,)), Choice((1, 1, 1, 2))), _conv(), 5,
+         flops=_conv_flops, values=_conv_values, dims=_conv_dims, largest=3e9),
+    Grid("conv.depthwise", (_BATCH, _SIDE, _CHANNELS, Choice((3, 3, 5, 7)), Choice((1, 1, 2))), _conv(groups=lambda d_in: d_in), 3,
+         flops=lambda batch, side, channels, _, kernel, stride, __: 2.0 * batch * side**2 * channels * kernel**2,
+         values=lambda batch, side, channels, _, kernel, stride, __: channels * (batch * side**2 * (stride**2 + 1) + kernel**2 + 1),
+         dims=_depthwise_dims),
+    Grid("conv.transposed", (_BATCH, Axis(4, 64), _CHANNELS, _CHANNELS, Choice((2, 4)), Choice((2,))), _conv(transposed=True), 0.7,
+         flops=_conv_flops, dims=_conv_dims, largest=2e9,
+         values=lambda batch, side, d_in, d_out, kernel, stride, _: (
+             batch * (side**2 * d_in + ((side - 1) * stride + kernel) ** 2 * d_out) + d_in * d_out * kernel**2 + d_out)),
+    Grid("conv1d", (Axis(1, 8), Axis(64, 8192), _CHANNELS, _CHANNELS, Choice((2, 3, 3, 10)), Choice((1, 2, 2, 5))), _conv(sides=1), 1,
+         flops=lambda batch, length, d_in, d_out, kernel, stride, _: 2.0 * batch * length * d_in * d_out * kernel,
+         values=lambda batch, length, d_in, d_out, kernel, stride, _: (
+             batch * length * (d_in * stride + d_out) + d_in * d_out * kernel + d_out),
+         dims=_conv_dims, largest=2e9),
+    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Axis(32, 1024, 32), Axis(32, 1024, 32)), _recurrent, 2, largest=2e9,
+         flops=lambda steps, batch, d_in, d_hidden: 8.0 * steps * batch * d_hidden * (d_in + d_hidden),
+         values=lambda steps, batch, d_in, d_hidden: steps * batch * (d_in + d_hidden) + 4 * d_hidden * (d_in + d_hidden + 2)),
+    Grid("batch_norm", (Axis(8, 4096, 8), Axis(16, 12544)), _batch_norm, 0.7,
+         values=lambda channels, row: 2 * channels * row + 4 * channels),
+    Grid("pool", (Axis(8, 1024, 8), Axis(4, 56)), _max_pool, 0.4,
+         # max_pool2d writes the place of each maximum beside its value, in 8 bytes
+         values=lambda channels, side: channels * side**2 * 7),
+    Grid("gather.bag", (Axis(1, 2048), Axis(1, 64), Axis(16, 256, 16)), _embedding_bag, 0.5,
+         values=lambda bags, per_bag, row: bags * row * (per_bag + 1)),
+)  # fmt: skip
