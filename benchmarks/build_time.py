@@ -1,6 +1,6 @@
 """How long the site takes to build: from nothing, with nothing changed, and after one chapter was touched.
 
-Builds into a temporary folder, so that the site that you read stays. Writes ``build_time.json`` beside this script.
+Builds into a temporary folder, so that the site that you read stays. Writes ``results/build_time.json``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from workbook.notebooks import lab_files
 from workbook.records import machine_name, today
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "build_time.json"
 
 
 def seconds(output: Path) -> float:
@@ -53,7 +54,8 @@ def main() -> None:
             "python": platform.python_version(),
             "date": today(),
         }
-    Path(__file__).with_suffix(".json").write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
     for name, value in row.items():
         print(f"  {name:22} {value}")
 

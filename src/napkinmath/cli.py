@@ -1,4 +1,4 @@
-"""The ``napkinmath`` command: presets, cost, witnesses, devices, calibrate, predict, measure.
+"""The ``napkinmath`` command: presets, cost, witnesses, devices, calibrate, predict, measure, compare.
 
 Counting needs no torch and answers at once; tracing and timing load it when they run.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .errors import InputError, did_you_mean
 from .glossary import meaning
 from .specs import Spec, preset, presets, size_names
+from .specs.config import from_config
 from .units import fmt
 
 if TYPE_CHECKING:
@@ -45,14 +47,26 @@ def whole_number(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number{nearest}") from None
 
 
-def seconds(text: str) -> float:
-    """A time as people type it: ``60``, ``60s``, ``2 min``."""
-    from .units import parse
+def quantity(unit: str) -> Callable[[str], float]:
+    """Reads a quantity as people type it: ``60``, ``60s`` or ``2 min`` for ``unit="s"``, ``16 GB`` for ``"B"``."""
 
-    try:
-        return parse(text, "s").value
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    def read(text: str) -> float:
+        from .units import parse
+
+        try:
+            return parse(text, unit).value
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+seconds = quantity("s")
+
+
+def named(name: str) -> Any:
+    """A preset by name, or the model that a transformers ``config.json`` describes."""
+    return from_config(name) if name.endswith(".json") else preset(name)
 
 
 def run_presets(args: argparse.Namespace) -> Any:
@@ -80,11 +94,17 @@ def run_presets(args: argparse.Namespace) -> Any:
     return table(rows, ["name", "family", "params", "published_params", "also published", "paper"])
 
 
+#: What ``cost`` counts, by mode.
+MODES = {"forward": "forward", "decode": "one decode step", "train": "one training step (forward, backward, AdamW)"}
+
+
 def run_cost(args: argparse.Namespace) -> Any:
-    """Count one forward pass on the whiteboard: parameters, FLOPs, bytes, KV cache."""
-    spec = preset(args.name)
+    """Count one pass or training step on the whiteboard: parameters, FLOPs, bytes, KV cache."""
+    spec = named(args.name)
     sizes = sizes_of(args, spec)
     ledger = spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec))
+    if args.mode == "train":
+        ledger = ledger.training()
     totals = ledger.totals()
     cost = {
         "name": spec.name,
@@ -99,7 +119,7 @@ def run_cost(args: argparse.Namespace) -> Any:
         "weight_bytes": ledger.weight_bytes,
         "bytes_read": totals.bytes_read,
         "bytes_written": totals.bytes_written,
-        "kv_cache_bytes": int(spec.kv_cache_bytes(sizes["batch"], sizes["context"], args.dtype)) if spec.decodes else 0,
+        **{what: int(kept) for what, kept in spec.kept_bytes(sizes, args.dtype).items()},
     }
     groups = {
         key: {g: {"params": t.params, "flops": t.flops, "bytes": t.bytes_moved} for g, t in ledger.by(key, 2).items()}
@@ -108,13 +128,15 @@ def run_cost(args: argparse.Namespace) -> Any:
     if args.json:
         return cost | {"by_kind": groups["kind"], "by_module": groups["module"]}
     lines = [
-        f"{spec.name}: {'one decode step' if args.mode == 'decode' else 'forward'}, {in_words(sizes)}, {args.dtype}",
+        f"{spec.name}: {MODES[args.mode]}, {in_words(sizes)}, {args.dtype}",
         f"  parameters   {cost['params']:,}  ({fmt(cost['weight_bytes'], 'B')} of weights)",
         f"  FLOPs        {cost['flops']:,}  = {fmt(cost['flops'], 'FLOP')} = {fmt(cost['macs'], 'MAC')}",
     ]
-    if spec.decodes:
+    if cost["kv_cache_bytes"]:
         lines.append(f"  causal part  {cost['useful_causal_flops']:,} FLOPs once masked scores are left out")
         lines.append(f"  KV cache     {fmt(cost['kv_cache_bytes'], 'B')} = {fmt(cost['kv_cache_bytes'], 'B', binary=True)}")
+    if cost["state_bytes"]:
+        lines.append(f"  state        {fmt(cost['state_bytes'], 'B')}, whatever the context")
     moved = totals.bytes_moved
     lines.append(f"  bytes moved  {fmt(moved, 'B')} without caches, so {fmt(totals.intensity, 'FLOP/B')}")
     rows = [
@@ -128,7 +150,7 @@ def run_witnesses(args: argparse.Namespace) -> Any:
     """Whiteboard, trace, fvcore and torch's counter on the same pass, with the reason for every difference."""
     from .witnesses import readings
 
-    spec = preset(args.name)
+    spec = named(args.name)
     sizes = sizes_of(args, spec)
     found = readings(spec, **sizes, attention=args.attention)
     ours = found[0].flops
@@ -194,7 +216,7 @@ def run_predict(args: argparse.Namespace) -> Any:
     """Predict the latency of one pass: fitted on this machine, by roofline on any other device."""
     from .latency import predict
 
-    spec = preset(args.name)
+    spec = named(args.name)
     sizes = sizes_of(args, spec)
     if args.on is not None:
         prediction = predict(spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec)), args.on)
@@ -217,7 +239,7 @@ def run_measure(args: argparse.Namespace) -> Any:
     from .profile import load_profile
     from .tracing import trace
 
-    spec = preset(args.name)
+    spec = named(args.name)
     sizes = sizes_of(args, spec)
     require_memory(spec, args)
     device = default_device()
@@ -247,6 +269,46 @@ def run_measure(args: argparse.Namespace) -> Any:
     return "\n".join(lines)
 
 
+def run_compare(args: argparse.Namespace) -> Any:
+    """Rank presets on devices under constraints: which fit, what binds, what a thousand items cost."""
+    from .candidates import Constraints, compare
+
+    kept = Constraints(args.max_latency, args.max_memory, args.max_usd_per_1k)
+    sizes = {size: getattr(args, size) for size in size_names()}
+    found = compare(
+        [named(name) for name in args.names],
+        args.on,
+        args.batch,
+        dtype=args.dtype,
+        mode=args.mode,
+        constraints=kept,
+        utilization=args.utilization,
+        **sizes,
+    )
+    rows: list[dict[str, Any]] = [
+        {str(key): None if value != value else value for key, value in row.items()} for row in found.to_dict("records")
+    ]
+    if args.json:
+        return rows
+    shown = [
+        {
+            "preset": row["preset"],
+            "device": row["device"],
+            "batch": row["batch"],
+            "low": fmt(row["low_s"], "s"),
+            "latency": fmt(row["p50_s"], "s"),
+            "high": fmt(row["high_s"], "s"),
+            "binds": row["binds"],
+            "memory": fmt(row["memory_bytes"], "B"),
+            "per s": fmt(row["per_s"], digits=3),
+            "$ per 1k": "no price" if row["usd_per_1k"] is None else fmt(row["usd_per_1k"], "$"),
+            "verdict": "fits" if row["fits"] else f"fails: {row['fails']}",
+        }
+        for row in rows
+    ]
+    return table(shown, list(shown[0]))
+
+
 def build(args: argparse.Namespace, spec: Spec, sizes: dict[str, Any], **where: Any) -> Reference:
     """The preset's module and inputs as the command line asks for them."""
     from .references import reference
@@ -274,7 +336,7 @@ def require_memory(spec: Spec, args: argparse.Namespace) -> None:
 
 
 def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:
-    """The pass's sizes. A decode step has one query token, and ``--seq`` stands for its context when that is not given.
+    """The pass's sizes; of a decode step, what :meth:`Spec.decode_sizes` makes of those given.
 
     Raises:
         InputError: sizes that do not fit the preset or the mode.
@@ -285,13 +347,14 @@ def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:
             raise InputError(
                 f"mode='decode': {spec.name} generates no tokens one by one; use --mode forward, or a decoder such as gpt2 or llama-3-8b"
             )
-        given |= {"seq": 1, "context": given["context"] or given["seq"] or spec.SIZES["seq"]}
+        given = spec.decode_sizes(given)
     return spec.resolve(**given)
 
 
 def in_words(sizes: dict[str, int]) -> str:
-    """``batch 8, seq 128``; a context that equals ``seq`` goes without saying."""
-    return ", ".join(f"{size} {value:,}" for size, value in sizes.items() if size != "context" or value != sizes["seq"])
+    """``batch 8, seq 128``; a context that equals the query tokens goes without saying."""
+    queries = sizes.get("target", sizes.get("seq"))
+    return ", ".join(f"{size} {value:,}" for size, value in sizes.items() if size != "context" or value != queries)
 
 
 def attention_of(args: argparse.Namespace, spec: Spec) -> dict[str, str]:
@@ -345,6 +408,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "calibrate": run_calibrate,
     "predict": run_predict,
     "measure": run_measure,
+    "compare": run_compare,
 }
 
 
@@ -361,14 +425,19 @@ def parser() -> Parser:
         command.add_argument("--json", action="store_true", help="print JSON")
     added["presets"].add_argument("--family", help="only this family, such as encoder or decoder")
     added["devices"].add_argument("--kind", help="only this kind: gpu, tpu, cpu or soc")
-    for name in ("cost", "witnesses", "predict", "measure"):
+    for name in ("cost", "witnesses", "predict", "measure", "compare"):
         command = added[name]
-        command.add_argument("name", metavar="PRESET", help="a preset, such as bert-base ('napkinmath presets' lists them)")
-        command.add_argument("--batch", type=whole_number, default=1, help="sequences, images or users (default 1)")
+        what = "a preset, such as bert-base ('napkinmath presets' lists them), or a model's config.json"
+        many: dict[str, Any] = {"nargs": "+"} if name == "compare" else {}
+        command.add_argument("names" if many else "name", metavar="PRESET", help=what, **many)
+        command.add_argument("--batch", type=whole_number, default=1, help="sequences, images or users (default 1)", **many)
         for size in size_names():
             command.add_argument(f"--{size.replace('_', '-')}", type=whole_number, help=meaning(size))
         command.add_argument(
-            "--mode", choices=("forward", "decode"), default="forward", help="decode: one token with a full cache of --context tokens"
+            "--mode",
+            choices=MODES if name == "cost" else ("forward", "decode"),
+            default="forward",
+            help="decode: one token with a full cache of --context tokens" + ("; train: a training step" if name == "cost" else ""),
         )
         if name == "witnesses":
             command.add_argument(
@@ -376,7 +445,9 @@ def parser() -> Parser:
             )
             continue
         command.add_argument(
-            "--dtype", default="bf16" if name == "cost" else "fp32", help="of weights and activations: fp32, bf16, fp16, int8..."
+            "--dtype",
+            default="bf16" if name in ("cost", "compare") else "fp32",
+            help="of weights and activations: fp32, bf16, fp16, int8...",
         )
         command.add_argument(
             "--attention", choices=("fused", "eager"), default="fused", help="whether scores stay on chip or are written out"
@@ -384,6 +455,12 @@ def parser() -> Parser:
     added["predict"].add_argument(
         "--on", metavar="DEVICE", help="a datasheet device instead of this machine ('napkinmath devices' lists them)"
     )
+    ranked = added["compare"]
+    ranked.add_argument("--on", metavar="DEVICE", nargs="+", required=True, help="datasheet devices, or 'here' for this machine's profile")
+    ranked.add_argument("--max-latency", type=seconds, help="of one pass, such as 20ms; held against the interval's high end")
+    ranked.add_argument("--max-memory", type=quantity("B"), help="of one device, such as 16GB (default: its capacity)")
+    ranked.add_argument("--max-usd-per-1k", type=float, help="dollars for a thousand items")
+    ranked.add_argument("--utilization", type=float, default=1.0, help="share of the time that a device is busy (default 1)")
     added["measure"].add_argument("--max-seconds", type=seconds, default=10.0, help="time to spend (default 10)")
     calibrate = added["calibrate"]
     calibrate.add_argument("--quick", action="store_true", help="15 seconds instead of 60: wider intervals")
@@ -399,15 +476,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
         result = COMMANDS[args.command](args)
+        print(json.dumps(result, indent=1) if args.json else result, flush=True)
     except InputError as error:
         print(f"napkinmath: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nnapkinmath: stopped; nothing was saved", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 0
-    print(json.dumps(result, indent=1) if args.json else result)
+    except BrokenPipeError:  # the reader, such as head, has enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -1,14 +1,12 @@
-"""What each PyTorch operator computes: its kind, its FLOPs, and the shapes that a predictor prices.
+"""The arithmetic of PyTorch's compute operators: from one call to its FLOPs and the shapes that a predictor prices.
 
 Written from the operators' definitions, not taken from torch's own registry: that registry is one of the witnesses the counts
-are held against. An operator that is in no table here, is no view and is not tagged pointwise or reduction by PyTorch is
-*uncounted*, and the trace says so.
+are held against. Which operator has which formula stands in :mod:`napkinmath.operators`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,198 +32,292 @@ class Work:
     layout: tuple[tuple[str, Any], ...] = ()
 
 
-def _matmul(batch: int, m: int, k: int, n: int, *, bias: bool = False, right: torch.Tensor | None = None) -> Work:
+class Call:
+    """One execution of an operator: its arguments by the names in its schema, and its result."""
+
+    __slots__ = ("args", "func", "kwargs", "out")
+
+    def __init__(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        self.func, self.args, self.kwargs, self.out = func, args, kwargs, out
+
+    def __getitem__(self, name: str) -> Any:
+        """The argument of that name as given, else its default, else None."""
+        for position, argument in enumerate(self.func._schema.arguments):
+            if argument.name == name:
+                return self.args[position] if position < len(self.args) else self.kwargs.get(name, argument.default_value)
+        return None
+
+
+# Matrix products ------------------------------------------------------------------------------------------------------
+
+
+def _matmul(batch: int, m: int, k: int, n: int, *, bias: bool = False, right: torch.Tensor | None = None, times: int = 1) -> Work:
     """``[batch, m, k] @ [batch, k, n]``; the layout says when the right operand is stored ``[n, k]``, as ``nn.Linear`` keeps it."""
     layout = (("transposed", True),) if right is not None and right.stride(-2) == 1 != right.stride(-1) else ()
-    return Work("matmul", 2 * batch * m * k * n, ((batch, m, k), (batch, k, n)), other_flops=bias * batch * m * n, layout=layout)
+    return Work("matmul", 2 * times * batch * m * k * n, ((batch, m, k), (batch, k, n)), other_flops=bias * batch * m * n, layout=layout)
 
 
-def _mm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    (m, k), (_, n) = args[0].shape, args[1].shape
-    return _matmul(1, m, k, n, right=args[1])
+def mm(call: Call) -> Work:
+    (m, k), (_, n) = call.args[0].shape, call.args[1].shape
+    return _matmul(1, m, k, n, right=call.args[1])
 
 
-def _addmm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    (m, k), (_, n) = args[1].shape, args[2].shape
-    return _matmul(1, m, k, n, bias=True, right=args[2])
+def addmm(call: Call) -> Work:
+    (m, k), (_, n) = call.args[1].shape, call.args[2].shape
+    return _matmul(1, m, k, n, bias=True, right=call.args[2])
 
 
-def _bmm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    (batch, m, k), (_, _, n) = args[0].shape, args[1].shape
+def bmm(call: Call) -> Work:
+    (batch, m, k), (_, _, n) = call.args[0].shape, call.args[1].shape
     return _matmul(batch, m, k, n)
 
 
-def _baddbmm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    (batch, m, k), (_, _, n) = args[1].shape, args[2].shape
+def baddbmm(call: Call) -> Work:
+    (batch, m, k), (_, _, n) = call.args[1].shape, call.args[2].shape
     return _matmul(batch, m, k, n, bias=True)
 
 
-def _mv(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    m, k = args[0].shape
+def mv(call: Call) -> Work:
+    m, k = call.args[0].shape
     return _matmul(1, m, k, 1)
 
 
-def _addmv(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    m, k = args[1].shape
+def addmv(call: Call) -> Work:
+    m, k = call.args[1].shape
     return _matmul(1, m, k, 1, bias=True)
 
 
-def _dot(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    return _matmul(1, 1, args[0].shape[0], 1)
+def dot(call: Call) -> Work:
+    return _matmul(1, 1, call.args[0].shape[0], 1)
 
 
-def _linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    *rows, k = args[0].shape
-    return _matmul(1, math.prod(rows), k, args[1].shape[0], bias=len(args) > 2 and args[2] is not None)
+def addr(call: Call) -> Work:
+    return _matmul(1, call.args[1].shape[0], 1, call.args[2].shape[0], bias=True)
 
 
-def _grouped_mm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    """``[tokens, k] @ [groups, k, n]``: each token meets one group's matrix."""
-    *rows, k = args[0].shape
-    return _matmul(1, math.prod(rows), k, args[1].shape[-1])
+def foreach_mm(call: Call) -> Work:
+    products = [_matmul(1, left.shape[0], left.shape[1], right.shape[1]) for left, right in zip(call.args[0], call.args[1], strict=True)]
+    return Work("matmul", sum(p.flops for p in products), tuple(shape for p in products for shape in p.shape))
 
 
-def _convolution(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    """2 FLOPs per (output element, input channel of its group, kernel tap); a transposed convolution counts its inputs instead."""
-    x, weight, bias, stride, padding, dilation, transposed, _, groups = (*args[:8], args[8] if len(args) > 8 else 1)
-    positions = math.prod((x if transposed else out).shape[2:]) * x.shape[0]
-    flops = 2 * positions * weight.numel()
-    layout = (
-        ("stride", tuple(stride)),
-        ("padding", tuple(padding)),
-        ("dilation", tuple(dilation)),
-        ("groups", groups),
-        ("transposed", transposed),
-    )
-    return Work("conv", flops, (tuple(x.shape), tuple(weight.shape)), other_flops=out.numel() if bias is not None else 0, layout=layout)
+def by_output(call: Call) -> Work:
+    """A linear map whose weight may be packed: input ``[..., k]``, output ``[..., n]``."""
+    *rows, k = call.args[0].shape
+    return _matmul(1, math.prod(rows), k, _first(call.out).shape[-1], bias=call["bias"] is not None)
 
 
-def _sdpa(args: tuple[Any, ...], kwargs: dict[str, Any], *, causal_index: int, mask_index: int | None = None) -> Work:
-    """Fused attention: ``[batch, heads, seq, d_head]`` queries over ``[batch, kv_heads, context, d_head]`` keys and values."""
-    query, key, value = args[:3]
-    batch, heads, seq, d_head = query.shape
-    context, d_value = key.shape[-2], value.shape[-1]
-    causal = bool(args[causal_index]) if len(args) > causal_index else bool(kwargs.get("is_causal"))
-    masked = (args[mask_index] if mask_index is not None and len(args) > mask_index else kwargs.get("attn_mask")) is not None
-    per_pair = 2 * (d_head + d_value) * batch * heads
-    visible = sum(min(i + 1, context) for i in range(seq)) if causal else seq * context
-    return Work(
-        "attention",
-        per_pair * seq * context,
-        (tuple(query.shape), tuple(key.shape), tuple(value.shape)),
-        useful=per_pair * visible,
-        other_flops=(FLOPS_PER_ELEMENT["softmax"] + 1) * batch * heads * seq * context,
-        layout=(("causal", causal), ("masked", masked)),
-    )
+def linear_backward(call: Call) -> Work:
+    """Gradients of input ``[rows, n] @ [n, k]`` and weight ``[n, rows] @ [rows, k]``, as far as they are asked for."""
+    *rows, n = call["grad_output"].shape
+    asked = sum(call["output_mask"][:2]) if call["output_mask"] is not None else 1
+    k = call.args[0][-1] if isinstance(call.args[0], list | tuple) else (call["weight"] if call["self"] is None else call["self"]).shape[-1]
+    return _matmul(1, math.prod(rows), n, k, times=asked)
 
 
-def _flash(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    return _sdpa(args, kwargs, causal_index=4)
+def grouped_mm(call: Call) -> Work:
+    """Each token meets one group's matrix.
 
-
-def _efficient(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    return _sdpa(args, kwargs, causal_index=6, mask_index=3)
-
-
-def _encoder_layer_fast_path(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    """``nn.TransformerEncoderLayer`` in eval mode runs as one operator: projections, scores and FFN together."""
-    source, d_model, heads, qkv_weight, _, out_weight = args[:6]
-    ffn_up, ffn_down = args[14], args[16]
-    batch, seq = source.shape[:2]
-    weights = qkv_weight.numel() + out_weight.numel() + ffn_up.numel() + ffn_down.numel()
-    return Work(
-        "matmul",
-        2 * batch * seq * weights + 4 * batch * seq * seq * d_model,
-        (tuple(source.shape),),
-        layout=(("fast_path", True), ("n_heads", heads)),
-    )
-
-
-def _multi_head_fast_path(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    query, key, _, d_model, heads, qkv_weight, _, out_weight = args[:8]
-    batch, seq = query.shape[:2]
-    flops = 2 * batch * seq * (qkv_weight.numel() + out_weight.numel()) + 4 * batch * seq * key.shape[1] * d_model
-    return Work("matmul", flops, (tuple(query.shape),), layout=(("fast_path", True), ("n_heads", heads)))
-
-
-def _mkldnn_rnn(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    """One direction of one recurrent layer over ``[seq, batch, d_in]``: both weight matrices at every step."""
-    x, input_weight, hidden_weight = args[:3]
-    steps, batch = x.shape[:2]
-    flops = 2 * steps * batch * (input_weight.numel() + hidden_weight.numel())
-    return Work("recurrent", flops, (tuple(x.shape), tuple(input_weight.shape), tuple(hidden_weight.shape)))
-
-
-def _cudnn_rnn(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    x, weights = args[0], args[1]
-    matrices = sum(w.numel() for w in weights if w.dim() > 1)
-    return Work("recurrent", 2 * x.shape[0] * x.shape[1] * matrices, (tuple(x.shape),))
-
-
-#: Operators whose arithmetic is ``flops``, by name without overload.
-COMPUTE: dict[str, Callable[[tuple[Any, ...], dict[str, Any], Any], Work]] = {
-    **dict.fromkeys(("mm", "_int_mm", "_scaled_mm"), _mm),
-    **dict.fromkeys(("addmm", "_addmm_activation"), _addmm),
-    **dict.fromkeys(("dot", "vdot"), _dot),
-    **dict.fromkeys(("linear", "mkldnn_linear"), _linear),
-    **dict.fromkeys(("convolution", "_convolution", "convolution_overrideable"), _convolution),
-    **dict.fromkeys(("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention"), _flash),
-    **dict.fromkeys(("_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention"), _efficient),
-    "bmm": _bmm,
-    "baddbmm": _baddbmm,
-    "mv": _mv,
-    "addmv": _addmv,
-    "_grouped_mm": _grouped_mm,
-    "_transformer_encoder_layer_fwd": _encoder_layer_fast_path,
-    "_native_multi_head_attention": _multi_head_fast_path,
-    "mkldnn_rnn_layer": _mkldnn_rnn,
-    "_cudnn_rnn": _cudnn_rnn,
-}
-
-#: Operators of the other kinds: (kind, FLOPs per output element), then their names.
-_OTHER_ROWS: tuple[tuple[str, int, str], ...] = (
-    ("norm", FLOPS_PER_ELEMENT["layernorm"], "native_layer_norm native_group_norm native_batch_norm cudnn_batch_norm"),
-    ("norm", FLOPS_PER_ELEMENT["layernorm"], "_native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update"),
-    ("norm", FLOPS_PER_ELEMENT["rmsnorm"], "rms_norm _fused_rms_norm"),
-    ("softmax", FLOPS_PER_ELEMENT["softmax"], "_softmax _safe_softmax _log_softmax _masked_softmax"),
-    ("gather", 0, "embedding _embedding_bag _embedding_bag_forward_only index _unsafe_index index_select gather take"),
-    ("gather", 0, "index_put index_put_ index_copy index_copy_ index_add index_add_ scatter scatter_ scatter_add scatter_add_"),
-    ("copy", 0, "clone copy_ _to_copy cat stack constant_pad_nd repeat repeat_interleave roll flip slice_scatter tril triu lift"),
-    ("copy", 0, "arange full full_like zeros zeros_like ones ones_like fill_ zero_ eye new_zeros new_ones new_full scalar_tensor"),
-    ("copy", 0, "one_hot pixel_shuffle channel_shuffle im2col col2im unfold"),
-    ("pool", 1, "max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d"),
-    ("pool", 1, "upsample_nearest1d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa"),
-    ("reduce", 1, "cumsum cumprod topk sort argsort argmax argmin max min median nonzero multinomial linalg_vector_norm"),
-    ("elementwise", 1, "native_dropout bernoulli bernoulli_ rand randn randint rand_like randn_like normal_ uniform_"),
-    ("elementwise", 10, "_thnn_fused_lstm_cell _thnn_fused_gru_cell"),
-    ("elementwise", 5, "glu"),
-)
-OTHER: dict[str, tuple[str, int]] = {name: (kind, flops) for kind, flops, names in _OTHER_ROWS for name in names.split()}
-
-#: Bookkeeping: no arithmetic and no traffic worth a row (allocation, metadata, a scalar handed to Python).
-IGNORED = frozenset(
-    "empty empty_like empty_strided empty_permuted new_empty new_empty_strided _unsafe_view _reshape_alias _reshape_copy "
-    "lift_fresh_copy set_ resize_ record_stream is_pinned is_nonzero item _local_scalar_dense equal sym_size sym_numel "
-    "_assert_async _assert_tensor_metadata _has_compatible_shallow_copy_type _is_all_true _is_any_true "
-    "_nested_tensor_from_mask_left_aligned _nested_tensor_size".split()
-)
-
-
-def classify(op: torch._ops.OpOverload) -> tuple[str, Any]:
-    """How an operator is counted.
-
-    Returns:
-        ``("compute", formula)``, ``("other", (kind, flops per element))``, ``("skip", None)`` or ``("uncounted", None)``.
+    ``[tokens, k] @ [groups, k, n]`` forward, ``[groups, m, k] @ [k, tokens]``, and ``[m, tokens] @ [tokens, n]`` for the weights'
+    gradient, where groups cut the inner dimension; three dimensions on both sides are an ordinary batched product.
     """
-    name = op.overloadpacket.__name__
-    if name in COMPUTE:
-        return "compute", COMPUTE[name]
-    if op.is_view or name in IGNORED:
-        return "skip", None
-    if name in OTHER:
-        return "other", OTHER[name]
-    if torch.Tag.pointwise in op.tags:
-        return "other", ("elementwise", FLOPS_PER_ELEMENT.get(name.rstrip("_"), 1))
-    if torch.Tag.reduction in op.tags:
-        return "other", ("reduce", 1)
-    return "uncounted", None
+    left, right = call.args[:2]
+    if left.dim() == right.dim() == 3:
+        return _matmul(left.shape[0], left.shape[1], left.shape[2], right.shape[-1])
+    m, k = left.shape[-2:]
+    return _matmul(1, m, k, right.shape[-1])
+
+
+def grouped_mm_backward(call: Call) -> Work:
+    tokens, k = call.args[0].shape
+    return _matmul(1, tokens, k, call.args[1].shape[-1], times=2)
+
+
+def euclidean_distance(call: Call) -> Work:
+    """Distances by one product: ``|x|^2 - 2xy + |y|^2`` is ``[..., p, d + 2] @ [..., d + 2, r]``."""
+    *batch, rows, width = call.args[0].shape
+    return _matmul(math.prod(batch), rows, width + 2, call.args[1].shape[-2])
+
+
+def trilinear(call: Call) -> Work:
+    """``nn.Bilinear``: three factors multiplied over their broadcast shape and summed, 2 multiplies and an add per element."""
+    left, middle, right, *expanded = call.args[:6]
+    factors = [_unsqueezed(t, dims) for t, dims in zip((left, middle, right), expanded, strict=True)]
+    elements = math.prod(torch.broadcast_shapes(*factors))
+    return Work("matmul", 2 * elements, tuple(factors), other_flops=elements)
+
+
+def _unsqueezed(tensor: torch.Tensor, dims: list[int]) -> Shape:
+    shape = list(tensor.shape)
+    for dim in sorted(dims):
+        shape.insert(dim, 1)
+    return tuple(shape)
+
+
+# Convolution ----------------------------------------------------------------------------------------------------------
+
+
+def convolution(call: Call, *, transposed: bool | None = None) -> Work:
+    """2 FLOPs per (output element, input channel of its group, kernel tap); a transposed convolution counts its inputs instead."""
+    x, weight = call.args[0], call.args[1]
+    if not isinstance(weight, torch.Tensor):  # quantized: weight and bias are packed into one object
+        weight = weight.unpack()[0]
+    transposed = bool(call["transposed"]) if transposed is None else transposed
+    out = _first(call.out)
+    options = {name: tuple(call[name]) for name in ("stride", "padding", "dilation") if call[name] is not None}
+    return Work(
+        "conv",
+        2 * math.prod((x if transposed else out).shape[2:]) * x.shape[0] * weight.numel(),
+        (tuple(x.shape), tuple(weight.shape)),
+        other_flops=out.numel() if call["bias"] is not None else 0,
+        layout=(*options.items(), ("groups", call["groups"] or 1), ("transposed", transposed)),
+    )
+
+
+def convolution_transposed(call: Call) -> Work:
+    return convolution(call, transposed=True)
+
+
+def convolution_backward(call: Call) -> Work:
+    """Each of the two gradients, of input and weight, is as much work as the forward pass."""
+    grad, x, weight = call.args[:3]
+    positions = math.prod((x if call["transposed"] else grad).shape[2:]) * x.shape[0]
+    return Work(
+        "conv",
+        2 * positions * weight.numel() * sum(call["output_mask"][:2]),
+        (tuple(grad.shape), tuple(x.shape), tuple(weight.shape)),
+        layout=(
+            ("stride", tuple(call["stride"])),
+            ("groups", call["groups"] or 1),
+            ("transposed", bool(call["transposed"])),
+            ("backward", True),
+        ),
+    )
+
+
+def convolution_tbc(call: Call) -> Work:
+    x, weight = call.args[:2]
+    return Work(
+        "conv", 2 * math.prod(call.out.shape[:2]) * weight.numel(), (tuple(x.shape), tuple(weight.shape)), other_flops=call.out.numel()
+    )
+
+
+# Attention ------------------------------------------------------------------------------------------------------------
+
+
+def attention(call: Call, *, backward: bool = False) -> Work:
+    """Fused attention: ``[batch, heads, seq, d_head]`` queries over ``[batch, kv_heads, context, d_head]`` keys and values.
+
+    Backward, a fused kernel computes five products where forward has two: the scores again, and the gradients of weights, values,
+    queries and keys (Dao et al. 2022, arXiv:2205.14135, algorithm 4).
+    """
+    query, key, value = ((call[name] if call[name] is not None else call[name[0]]).shape for name in ("query", "key", "value"))
+    batch, heads, seq, d_head = query
+    context, d_value = key[-2], value[-1]
+    pairs, causal = batch * seq * context, bool(call["is_causal"])
+    square = min(seq, context)  # PyTorch's mask is aligned to the first query and key
+    visible = batch * (square * (square + 1) // 2 + (seq - square) * context) if causal else pairs
+    return _attention_work(
+        (tuple(query), tuple(key), tuple(value)), heads, d_head, d_value, pairs, visible, causal, _is_masked(call), backward
+    )
+
+
+def attention_rows(call: Call, *, backward: bool = False) -> Work:
+    """The kernels under SDPA, whose operands are ``[batch, seq, heads, d_head]``, or packed sequences with their boundaries."""
+    query, key, value = call["query"], call["key"], call["value"]
+    bounds = [call[f"{prefix}_{side}"] for side in "qk" for prefix in ("cum_seq", "cu_seqlens")]
+    starts = [b for b in bounds if b is not None]
+    heads, d_head, d_value = query.shape[-2], query.shape[-1], value.shape[-1]
+    if starts:
+        pairs = _packed_pairs(starts, (call["max_q"] or call["max_seqlen_q"], call["max_k"] or call["max_seqlen_k"]))
+    else:
+        pairs = query.shape[0] * query.shape[1] * key.shape[1]
+    causal = bool(call["is_causal"] or call["custom_mask_type"])
+    visible = (pairs + query.shape[0] * query.shape[1]) // 2 if causal and query.shape[1] == key.shape[1] else pairs
+    shape = (tuple(query.shape), tuple(key.shape), tuple(value.shape))
+    return _attention_work(shape, heads, d_head, d_value, pairs, visible, causal, _is_masked(call), backward)
+
+
+def _packed_pairs(starts: list[torch.Tensor], longest: tuple[int, int]) -> int:
+    """(query, key) pairs of packed sequences; as if all were the longest where the boundaries hold no data (meta, fake)."""
+    if type(starts[0]) is not torch.Tensor or starts[0].is_meta:
+        return (len(starts[0]) - 1) * longest[0] * longest[1]
+    lengths = [start.diff() for start in (starts[0], starts[-1])]
+    return int((lengths[0] * lengths[1]).sum())
+
+
+def _attention_work(
+    shape: tuple[Shape, ...], heads: int, d_head: int, d_value: int, pairs: int, visible: int, causal: bool, masked: bool, backward: bool
+) -> Work:
+    per_pair = 2 * heads * (3 * d_head + 2 * d_value if backward else d_head + d_value)
+    layout = (("causal", causal), ("masked", masked), *((("backward", True),) if backward else ()))
+    softmax = (FLOPS_PER_ELEMENT["softmax"] + 1) * (1 + backward) * heads * pairs
+    return Work("attention", per_pair * pairs, shape, useful=per_pair * visible, other_flops=softmax, layout=layout)
+
+
+def attention_backward(call: Call) -> Work:
+    return attention(call, backward=True)
+
+
+def attention_rows_backward(call: Call) -> Work:
+    return attention_rows(call, backward=True)
+
+
+def _is_masked(call: Call) -> bool:
+    return any(call[name] is not None for name in ("attn_mask", "attn_bias", "bias"))
+
+
+def encoder_layer_fast_path(call: Call) -> Work:
+    """``nn.TransformerEncoderLayer`` in eval mode runs as one operator: projections, scores and FFN together."""
+    weights = ("qkv_weight", "proj_weight", "ffn_weight_1", "ffn_weight_2")
+    return _fast_path(call, call["src"], call["src"], weights, call["num_heads"])
+
+
+def multi_head_fast_path(call: Call) -> Work:
+    return _fast_path(call, call["query"], call["key"], ("qkv_weight", "proj_weight"), call["num_head"])
+
+
+def _fast_path(call: Call, source: torch.Tensor, keys: torch.Tensor, weights: tuple[str, ...], heads: int) -> Work:
+    """A nested input, which the fast path makes of a padding mask, has sequences of their own lengths."""
+    d_model = call["embed_dim"]
+    tokens = source.numel() // d_model
+    if source.is_nested:
+        pairs = sum(len(sequence) ** 2 for sequence in source.unbind())
+        shape: Shape = (tokens, d_model)
+    else:
+        pairs, shape = source.shape[0] * source.shape[1] * keys.shape[1], tuple(source.shape)
+    flops = 2 * tokens * sum(call[weight].numel() for weight in weights) + 4 * pairs * d_model
+    return Work("matmul", flops, (shape,), layout=(("fast_path", True), ("n_heads", heads)))
+
+
+# Recurrent ------------------------------------------------------------------------------------------------------------
+
+
+def _recurrent(call: Call, weights: list[torch.Tensor], times: int = 1) -> Work:
+    """Every weight matrix once per token: input ``[seq, batch, d_in]``, or ``[tokens, d_in]`` when sequences are packed."""
+    x = call["input"]
+    matrices = [w for w in weights if w.dim() > 1]
+    flops = 2 * times * math.prod(x.shape[:-1]) * sum(w.numel() for w in matrices)
+    return Work("recurrent", flops, (tuple(x.shape), *(tuple(w.shape) for w in matrices)))
+
+
+def mkldnn_rnn(call: Call) -> Work:
+    """One direction of one layer."""
+    return _recurrent(call, [call.args[1], call.args[2]])
+
+
+def mkldnn_rnn_backward(call: Call) -> Work:
+    return _recurrent(call, [call.args[1], call.args[2]], times=2)
+
+
+def whole_rnn(call: Call) -> Work:
+    """All layers and directions in one operator."""
+    return _recurrent(call, call["weight"] if call["weight"] is not None else call["params"])
+
+
+def whole_rnn_backward(call: Call) -> Work:
+    """The gradient of the inputs always, that of the weights when asked for."""
+    return _recurrent(call, call["weight"], times=1 + call["output_mask"][3])
+
+
+def _first(out: Any) -> torch.Tensor:
+    return out if isinstance(out, torch.Tensor) else out[0]

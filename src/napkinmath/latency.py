@@ -73,6 +73,7 @@ class Prediction:
         low_s, high_s: the 90% interval (fitted), or the range of the stated efficiencies (roofline).
         rows: every row of the ledger that takes time, and one for what lies between operators.
         extrapolated_share: part of ``p50_s`` in rows outside the calibrated shapes; 1 for a roofline.
+        flops, bytes_moved: of the whole ledger.
     """
 
     name: str
@@ -83,6 +84,8 @@ class Prediction:
     high_s: float
     rows: tuple[PricedOp, ...]
     extrapolated_share: float
+    flops: int = 0
+    bytes_moved: int = 0
 
     @property
     def shares(self) -> dict[str, float]:
@@ -123,7 +126,7 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that :func:`json.dumps` takes."""
         resource, share = self.binding
-        fields = ("name", "hardware", "method", "p50_s", "low_s", "high_s", "extrapolated_share")
+        fields = ("name", "hardware", "method", "p50_s", "low_s", "high_s", "extrapolated_share", "flops", "bytes_moved")
         summary = {field: getattr(self, field) for field in fields} | {
             "binding": resource,
             "binding_share": share,
@@ -131,14 +134,25 @@ class Prediction:
         }
         return summary | {"rows": [{c: getattr(row, c) for c in PricedOp.__slots__} for row in self.rows]}
 
-    def __str__(self) -> str:
+    def text(self, items: int = 1, noun: str = "runs") -> str:
+        """Two lines for a reader: the time with its interval and what binds, then the rates that it means.
+
+        Args:
+            items: how many of ``noun`` one run is: ``batch * seq`` tokens, ``batch`` images.
+        """
         from .units import fmt
 
         resource, share = self.binding
         label = "90%" if self.method.startswith("fitted") else "range"
         interval = f"{label}: {fmt(self.low_s, 's')} to {fmt(self.high_s, 's')}"
-        text = f"{self.name} on {self.hardware}: {fmt(self.p50_s, 's')} ({interval}), {share:.0%} bound by {resource}"
-        return f"{text}; {self.method}, {self.extrapolated_share:.0%} extrapolated"
+        time = f"{self.name} on {self.hardware}: {fmt(self.p50_s, 's')} ({interval}), {share:.0%} bound by {resource}"
+        rate, slow, fast = (fmt(items / seconds) for seconds in (self.p50_s, self.high_s, self.low_s))
+        work = f"{fmt(self.flops, 'FLOP')} at {fmt(self.flops / self.p50_s, 'FLOP/s')}"
+        traffic = f"{fmt(self.bytes_moved, 'B')} moved at {fmt(self.bytes_moved / self.p50_s, 'B/s')}"
+        return f"{time}; {self.method}, {self.extrapolated_share:.0%} extrapolated\n  {rate} {noun}/s ({slow} to {fast}); {work}, {traffic}"
+
+    def __str__(self) -> str:
+        return self.text()
 
 
 def predict(ledger: Ledger, hardware: Profile | Device | str | None = None) -> Prediction:
@@ -201,7 +215,7 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
     return Prediction(
         ledger.name, profile.name, f"fitted to a {profile.duration_s:.0f} s calibration of {profile.created[:10]}", total,
         total * math.exp(-_Z90 * sigma), total * math.exp(_Z90 * sigma), tuple(ordered),
-        sum(row.seconds for row in ordered if row.extrapolated) / total,
+        sum(row.seconds for row in ordered if row.extrapolated) / total, ledger.flops, ledger.totals().bytes_moved,
     )  # fmt: skip
 
 
@@ -241,6 +255,8 @@ def _roofline(ledger: Ledger, hardware: Profile | Device) -> Prediction:
         totals[0],
         middle,
         1.0,
+        ledger.flops,
+        ledger.totals().bytes_moved,
     )
 
 

@@ -31,11 +31,29 @@ if TYPE_CHECKING:
 COMPUTE_KINDS = ("matmul", "conv", "attention", "recurrent")
 
 #: Kinds a row may have. ``parameters`` holds weights that no operation read, ``uncounted`` operators without a formula.
-KINDS = (*COMPUTE_KINDS, "norm", "softmax", "elementwise", "reduce", "gather", "copy", "pool", "collective", "parameters", "uncounted")
+KINDS = (
+    *COMPUTE_KINDS,
+    "norm",
+    "softmax",
+    "elementwise",
+    "reduce",
+    "gather",
+    "scatter",
+    "copy",
+    "pool",
+    "collective",
+    "parameters",
+    "uncounted",
+)
 
 #: Columns of a row that are totals over its executions, and so add up.
 SUMMED = ("flops", "useful_causal_flops", "other_flops", "bytes_read", "bytes_written", "params")
 
+#: Parts of a training step, in order. Everything else is ``forward``.
+PHASES = ("forward", "backward", "optimizer")
+
+Phase = Literal["forward", "backward", "optimizer"]
+Key = Literal["kind", "module", "name", "dtype", "phase"]
 Origin = Literal["whiteboard", "trace:meta", "trace:cpu", "trace:cuda", "trace:mps"]
 
 
@@ -58,6 +76,7 @@ class Op:
         op: the operator that was dispatched (``aten.addmm``) or the closed form's name.
         layout: what the predictor needs beside shapes (strides, groups, causal, whether weights are cold...).
         overhead: work of the implementation beyond the algorithm (padding, recomputed angles).
+        phase: the part of a training step: one of :data:`PHASES`.
     """
 
     name: str
@@ -74,6 +93,7 @@ class Op:
     op: str = ""
     layout: tuple[tuple[str, Any], ...] = ()
     overhead: bool = False
+    phase: Phase = "forward"
 
     def __post_init__(self) -> None:
         if self.useful_causal_flops is None:
@@ -162,9 +182,7 @@ class Ledger:
     def params(self) -> int:
         return sum(op.params for op in self.ops)
 
-    def by(
-        self, key: Literal["kind", "module", "name", "dtype"] | Callable[[Op], str] = "module", depth: int | None = None
-    ) -> dict[str, Totals]:
+    def by(self, key: Key | Callable[[Op], str] = "module", depth: int | None = None) -> dict[str, Totals]:
         """Group rows and sum each group; the groups add up to :meth:`totals`.
 
         Args:
@@ -184,6 +202,12 @@ class Ledger:
         """A ledger with only the rows that ``keep`` accepts."""
         return dataclasses.replace(self, ops=tuple(op for op in self.ops if keep(op)))
 
+    def training(self, optimizer: str | None = "adamw") -> Ledger:
+        """The training step that follows from this forward pass by rule; see :func:`napkinmath.backward.training_ledger`."""
+        from .backward import training_ledger
+
+        return training_ledger(self, optimizer)
+
     def frame(self) -> pd.DataFrame:
         """The rows as a DataFrame, one column per field of :class:`Op`."""
         import pandas as pd
@@ -191,9 +215,7 @@ class Ledger:
         columns = [field.name for field in dataclasses.fields(Op)]
         return pd.DataFrame([[getattr(op, column) for column in columns] for op in self.ops], columns=columns)
 
-    def summary(
-        self, key: Literal["kind", "module", "name", "dtype"] | Callable[[Op], str] = "module", depth: int | None = None
-    ) -> pd.DataFrame:
+    def summary(self, key: Key | Callable[[Op], str] = "module", depth: int | None = None) -> pd.DataFrame:
         """:meth:`by` as a DataFrame, with each group's share of ``flops`` and ``params``."""
         import pandas as pd
 
@@ -247,10 +269,10 @@ class Ledger:
 def _group_name(op: Op, key: str | Callable[[Op], str], depth: int | None) -> str:
     if callable(key):
         return key(op)
-    if key in ("kind", "dtype"):
+    if key in ("kind", "dtype", "phase"):
         return str(getattr(op, key))
     if key not in ("module", "name"):
-        raise InputError(f"key={key!r}: use 'kind', 'module', 'name', 'dtype' or a function of a row")
+        raise InputError(f"key={key!r}: use 'kind', 'module', 'name', 'dtype', 'phase' or a function of a row")
     parts = op.name.split("/")
     if key == "module":
         parts = parts[:-1] or parts

@@ -69,7 +69,13 @@ class Profile:
 
     @property
     def name(self) -> str:
-        return f"this {self.device}: {self.machine.get('accelerator') or self.machine['cpu']}, {self.threads} threads"
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"this {self.device}: {self.machine.get('accelerator') or self.machine['cpu']}, {threads}"
+
+    @property
+    def title(self) -> str:
+        """What a chart calls it, where :attr:`name` is too long."""
+        return f"this {self.device}, measured"
 
     def peak_flops(self, dtype: str = "fp32") -> float:
         """Best matmul rate seen, FLOP/s.

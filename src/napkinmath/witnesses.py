@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves
 
 from .ledger import Ledger
@@ -61,7 +62,7 @@ class Reading:
 def fvcore_reading(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Reading:
     """Fvcore's count of one forward pass, corrected: it prints MACs, counts norms among them and skips fused attention."""
     ledger = trace(module, *copy.deepcopy(inputs), **copy.deepcopy(kwargs))
-    return _fvcore(module, copy.deepcopy(inputs), copy.deepcopy(kwargs), _fused_attention_flops(ledger))
+    return _fvcore(module, copy.deepcopy(inputs), copy.deepcopy(kwargs), ledger)
 
 
 def torch_reading(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Reading:
@@ -71,7 +72,9 @@ def torch_reading(module: torch.nn.Module, *inputs: Any, **kwargs: Any) -> Readi
 
 
 def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **named: Any) -> list[Reading]:
-    """Whiteboard, trace, fvcore and torch's counter on the same forward pass of a preset; no weights are allocated.
+    """Whiteboard, trace, fvcore and torch's counter on the same forward pass of a preset.
+
+    No weights are allocated, except for a module with convolutions, which fvcore can only count while it really runs.
 
     Args:
         spec, sizes, named: as in :func:`napkinmath.reference`.
@@ -86,18 +89,26 @@ def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **na
         return reference(spec, *sizes, attention=attention, **where, **named)
 
     whiteboard = spec.ledger(*sizes, **named)
-    # PyTorch shows the CPU's own operators under fake tensors; fvcore runs torch.jit.trace, which takes meta tensors only.
-    on_cpu, again, on_meta = built(device="cpu", fake=True), built(device="cpu", fake=True), built(device="meta")
+    # PyTorch shows the CPU's own operators under fake tensors. fvcore runs torch.jit.trace, which takes meta tensors and no fake ones,
+    # and in a convolution neither: there the module is real.
+    on_cpu, again, traceable = built(device="cpu", fake=True), built(device="cpu", fake=True), built(device="meta")
+    if any(isinstance(module, _ConvNd) for module in traceable.module.modules()):
+        traceable = built(device="cpu")
     traced = trace(on_cpu.module, **on_cpu.inputs)
+    # Of layers that nobody reads, fused scores are in the correction for those.
+    unread = [op for op in whiteboard if ("unread", True) in op.layout and (attention == "eager" or op.kind != "attention")]
     return [
         Reading("whiteboard", whiteboard.flops, "FLOP", params=whiteboard.params),
         Reading("trace", traced.flops, "FLOP", params=traced.params),
-        _fvcore(on_meta.module, (), on_meta.inputs, _fused_attention_flops(traced)),
+        _fvcore(traceable.module, (), traceable.inputs, traced, sum(op.flops for op in unread), _fused_attention_flops(whiteboard)),
         _torch(again.module, (), again.inputs, traced),
     ]
 
 
-def _fvcore(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any], fused_attention_flops: int) -> Reading:
+def _fvcore(
+    module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any], ledger: Ledger,
+    unread_flops: int = 0, attention_flops: int = 0,
+) -> Reading:  # fmt: skip
     from fvcore.nn import FlopCountAnalysis
 
     wrapped, tensors = _positional(module, inputs, kwargs)
@@ -113,8 +124,18 @@ def _fvcore(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, 
     ]
     macs = sum(count for name, count in by_operator.items() if name in _FVCORE_COMPUTE)
     corrections.append(Correction("prints multiply-accumulates and calls them flops; 1 MAC is 2 FLOPs", macs))
-    if fused_attention_flops and "aten::scaled_dot_product_attention" in skipped:
-        corrections.append(Correction("has no formula for scaled_dot_product_attention and counts it as nothing", fused_attention_flops))
+    # Values narrower than keys (latent attention) have no fused kernel on the CPU: its trace has two matmuls where fvcore saw one call.
+    if (fused := _fused_attention_flops(ledger) or attention_flops) and "aten::scaled_dot_product_attention" in skipped:
+        corrections.append(Correction("has no formula for scaled_dot_product_attention and counts it as nothing", fused))
+    if "aten::_convolution_mode" in skipped:
+        worded = _worded_padding_flops(module, ledger)
+        corrections.append(
+            Correction("has no formula for convolutions whose padding is a word ('same') and counts them as nothing", worded)
+        )
+    if unread_flops:
+        corrections.append(
+            Correction("follows torch.jit.trace, which drops layers whose output nobody reads; they run all the same", unread_flops)
+        )
     return Reading("fvcore", sum(by_operator.values()), "MAC", tuple(corrections))
 
 
@@ -149,6 +170,12 @@ def witness_table(spec: Spec | str, *sizes: int | None, attention: str = "sdpa",
 
 def _fused_attention_flops(ledger: Ledger) -> int:
     return sum(op.flops for op in ledger if op.kind == "attention")
+
+
+def _worded_padding_flops(module: torch.nn.Module, ledger: Ledger) -> int:
+    """FLOPs of the convolutions that say ``padding="same"`` or ``"valid"``, which torch.jit.trace records as another operator."""
+    worded = {name.replace(".", "/") for name, m in module.named_modules() if isinstance(m, _ConvNd) and isinstance(m.padding, str)}
+    return sum(op.flops for op in ledger if op.kind == "conv" and op.name.rpartition("/")[0] in worded)
 
 
 def _positional(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.nn.Module, tuple[Any, ...]]:

@@ -15,7 +15,9 @@ def assert_same_count(spec: Spec, *, device: str = "meta", fake: bool = False, a
     whiteboard = spec.ledger(**sizes)
     assert traced.params == whiteboard.params == sum(p.numel() for p in built.module.parameters()), spec.name
     assert traced.flops == whiteboard.flops, (spec.name, traced.flops - whiteboard.flops)
-    ours, theirs = ({part: (t.params, t.flops) for part, t in groups.items()} for groups in (whiteboard.by("module", 2), traced.by(built.group)))
+    ours, theirs = (
+        {part: (t.params, t.flops) for part, t in groups.items()} for groups in (whiteboard.by("module", 2), traced.by(built.group))
+    )
     # What a trace has beside the parts computes nothing and holds nothing (masks, casts, position ids).
     assert {part: both for part, both in theirs.items() if any(both)} == {part: both for part, both in ours.items() if any(both)}
 
@@ -27,7 +29,9 @@ def assert_published(spec: Spec) -> None:
         assert spec.published_source.startswith("https://")
     for figure in spec.published:
         low, high = figure.bounds()
-        assert figure.holds(spec) != bool(figure.differs), f"{spec.name}: {figure.value_of(spec):,} beside {figure.printed} ({low:,} to {high:,})"
+        assert figure.holds(spec) != bool(figure.differs), (
+            f"{spec.name}: {figure.value_of(spec):,} beside {figure.printed} ({low:,} to {high:,})"
+        )
         assert figure.source.startswith("https://")
     assert spec.source.startswith("https://")
     assert spec.paper

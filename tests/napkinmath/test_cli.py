@@ -40,8 +40,9 @@ def test_cost_in_words_names_its_conditions(capsys):
 
 def test_presets_carry_sources_and_counts(capsys):
     rows = json.loads(run(capsys, "presets", "--family", "encoder", "--json")[1])
-    assert {r["name"] for r in rows} == {"bert-base", "bert-large", "distilbert"}
-    assert all(r["params"] == r["published_params"] and r["source"].startswith("https://") for r in rows)
+    assert {r["name"] for r in rows} >= {"bert-base", "bert-large", "distilbert"}
+    assert {r["family"] for r in rows} == {"encoder"}
+    assert all(r["params"] == (r["published_params"] or r["params"]) and r["source"].startswith("https://") for r in rows)
 
 
 def test_witnesses_explain_every_difference(capsys):
@@ -55,9 +56,50 @@ def test_predict_on_a_datasheet_device_is_an_interval(capsys):
     assert 0 < prediction["low_s"] < prediction["p50_s"] < prediction["high_s"]
 
 
+def test_a_training_step_is_three_forward_passes_of_matmuls(capsys):
+    forward, train = (
+        json.loads(run(capsys, "cost", "bert-base", "--seq", "16", "--attention", "eager", "--mode", mode, "--json")[1])
+        for mode in ("forward", "train")
+    )
+    assert train["flops"] == 3 * forward["flops"]
+    assert train["params"] == forward["params"]
+
+
+def test_a_reader_that_has_enough_ends_it_quietly():
+    done = subprocess.run(f"{sys.executable} -m napkinmath.cli presets | head -1", shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("name")
+    assert done.stderr == ""
+
+
+def test_compare_ranks_presets_under_constraints(capsys):
+    command = [
+        "compare",
+        "bert-base",
+        "distilbert",
+        "--on",
+        "t4",
+        "a100-80gb",
+        "--batch",
+        "1",
+        "8",
+        "--dtype",
+        "fp16",
+        "--max-latency",
+        "20ms",
+    ]
+    rows = json.loads(run(capsys, *command, "--json")[1])
+    assert len(rows) == 8
+    assert [row["fits"] for row in rows] == sorted((row["fits"] for row in rows), reverse=True)
+    assert all((row["high_s"] <= 0.02) == row["fits"] for row in rows)
+    text = run(capsys, *command)[1]
+    assert "fits" in text and "$ per 1k" in text
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
+        (["compare", "bert-base", "--on", "t4", "--dtype", "fp16", "--max-memory", "16 s"], "--max-memory"),
+        (["compare", "bert-base", "--on", "t5"], "device 't5' is not in the table"),
         (["cost", "brt-base"], "preset 'brt-base' is not known. Did you mean 'bert-base'"),
         (["cost", "gpt2", "--batch", "-3"], "batch=-3 is out of range; allowed: 1 to"),
         (["cost", "gpt2", "--batch", "2.5"], "'2.5' is not a whole number; nearest: 2"),

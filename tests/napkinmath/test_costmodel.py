@@ -57,6 +57,15 @@ def test_one_wild_sample_does_not_move_its_neighbours():
     assert law.price([neighbour]).seconds[0] == pytest.approx(seconds(neighbour), rel=0.35)
 
 
+@pytest.mark.parametrize("wild", [4, 13, 31])
+def test_one_wild_sample_is_not_believed_at_its_own_place_and_adds_no_doubt(wild):
+    times = [seconds(w) for w in SAMPLES]
+    times[wild] *= 20
+    priced = Law(SAMPLES, times).price(SAMPLES)
+    assert priced.seconds[wild] == pytest.approx(seconds(SAMPLES[wild]), rel=0.25)
+    assert priced.sigma.max() < 0.1
+
+
 def test_outside_the_samples_is_said_and_less_certain():
     noisy = [seconds(w) * (1.0 + 0.2 * (-1) ** i) for i, w in enumerate(SAMPLES)]
     law = Law(SAMPLES, noisy)

@@ -9,6 +9,7 @@ from napkinmath.hardware import device
 from napkinmath.latency import EFFICIENCY, RESOURCES, predict
 from napkinmath.ledger import Ledger, Op
 from napkinmath.specs import preset
+from napkinmath.units import fmt
 
 BERT = preset("bert-base")
 
@@ -130,6 +131,9 @@ def test_printed_and_stored(synthetic_profile):
     frame = prediction.frame()
     assert frame["seconds"].sum() == pytest.approx(prediction.p50_s)
     assert "90%:" in str(prediction) and "extrapolated" in str(prediction)
+    tokens = prediction.text(256, "tokens")
+    assert f"{fmt(256 / prediction.p50_s)} tokens/s ({fmt(256 / prediction.high_s)} to " in tokens
+    assert f"{fmt(prediction.bytes_moved, 'B')} moved" in tokens and f"{fmt(prediction.flops, 'FLOP')} at" in tokens
 
 
 def test_a_traced_module_is_priced_without_gaps(synthetic_profile):

@@ -3,21 +3,25 @@ import pytest
 import napkinmath as nm
 from napkinmath.errors import InputError
 from napkinmath.specs import TransformerSpec, preset, presets
+from napkinmath.specs.blocks import Experts, LatentAttention
 
+MLA = LatentAttention(kv_rank=4, d_nope=4, d_rope=2, d_value=3)
 TINY = {"name": "tiny", "n_layers": 2, "d_model": 8, "n_heads": 4, "d_ff": 16, "vocab": 11, "max_positions": 32}
 
 
-@pytest.mark.parametrize("spec", presets(), ids=lambda s: s.name)
-def test_published_parameter_count_to_the_digit(spec):
-    assert spec.params() == spec.published_params
-
-
-@pytest.mark.parametrize("spec", presets(), ids=lambda s: s.name)
-def test_every_preset_names_its_sources(spec):
-    assert spec.source.startswith("https://")
-    assert spec.published_source.startswith("https://")
-    assert spec.paper
-    assert spec.checked
+@pytest.mark.parametrize(
+    ("block", "fields", "message"),
+    [
+        (Experts, {"n_experts": 2, "top_k": 3}, r"moe.top_k=3 is more than moe.n_experts=2; nearest: 2"),
+        (Experts, {"n_experts": 0, "top_k": 1}, r"moe.n_experts=0 is out of range"),
+        (Experts, {"n_experts": 2, "top_k": 1, "shared": -1}, r"moe.shared=-1 is out of range"),
+        (LatentAttention, {"kv_rank": 4, "d_nope": 4, "d_rope": 3, "d_value": 4}, r"mla.d_rope=3: .*nearest: 4"),
+        (LatentAttention, {"kv_rank": 4.5, "d_nope": 4, "d_rope": 2, "d_value": 4}, r"mla.kv_rank=4.5 is not a whole number"),
+    ],
+)
+def test_bad_blocks_name_the_input_and_the_nearest_choice(block, fields, message):
+    with pytest.raises(InputError, match=message):
+        block(**fields)
 
 
 def test_names_are_forgiving_and_aliases_work():
@@ -42,6 +46,16 @@ def test_near_miss_is_offered():
         ({"vocab": True}, r"vocab=True is not a whole number"),
         ({"d_ff": float("nan")}, r"d_ff=nan is not a whole number"),
         ({"d_ff": 10**30}, r"d_ff=.* is out of range"),
+        ({"window": -1}, r"window=-1 is out of range"),
+        (
+            {"window": 7, "global_tokens": 1},
+            r"window=7, global_tokens=1: an encoder's window is even, .*nearest: window=8, global_tokens=1",
+        ),
+        ({"window": 8}, r"nearest: window=8, global_tokens=1"),
+        ({"moe": Experts(n_experts=4, top_k=2)}, r"moe: experts are counted in decoders without biases"),
+        ({"moe": Experts(n_experts=4, top_k=2, dense_layers=2), "causal": True}, r"moe.dense_layers below n_layers=2"),
+        ({"mla": MLA, "n_kv_heads": 2}, r"mla: latent attention has heads of d_nope \+ d_rope = 6, none grouped.*n_kv_heads=2"),
+        ({"mla": MLA, "d_head": 2}, r"mla: .*got d_head=2"),
     ],
 )
 def test_bad_dimensions_name_the_input_and_the_nearest_choice(change, message):
@@ -53,6 +67,7 @@ def test_bad_dimensions_name_the_input_and_the_nearest_choice(change, message):
     ("name", "sizes", "message"),
     [
         ("gpt2", {"batch": 1, "seq": 2000}, "seq=2000 exceeds the 1024 positions of gpt2; nearest: 1024"),
+        ("longformer", {"batch": 1, "seq": 8192}, "seq=8192 exceeds the 4096 positions of longformer-base-4096; nearest: 4096"),
         ("gpt2", {"batch": 1, "seq": 8, "context": 4}, "context=4 is shorter than seq=8"),
         ("bert-base", {"batch": 1, "seq": 8, "context": 16}, "is an encoder"),
         ("gpt2", {"batch": -1, "seq": 8}, "batch=-1 is out of range"),

@@ -95,7 +95,7 @@ def roofline(
     Args:
         hardware: one machine or several; anything with ``name``, ``peak_flops(dtype)`` and ``bandwidth_bytes_per_s``.
         ledger: its operations stand at their intensity, on the roof of the first machine: where they would be at best.
-        profile: the reader's own machine, drawn as measured.
+        profile: the reader's own machine, drawn as measured; operations on its roof are modelled all the same.
         dtype: of the peak; the ledger's, or fp32.
         top: operations at most, those that take longest at the roof.
 
@@ -135,11 +135,11 @@ def roofline(
         size = alt.Size("share of time:Q", legend=None, scale=alt.Scale(range=[40, 500]))
         marks = alt.Chart(inline(points)).mark_point(color=COLOURS[2], opacity=0.75).encode(x=x, y=y, size=size, tooltip=shown)
         layers.append(marks)
-    return finish(alt.layer(*layers), "measured" if profile is not None else "modelled", height=340)
+    return finish(alt.layer(*layers), "measured" if profile is not None and not points else "modelled", height=340)
 
 
 def _title(machine: Machine) -> str:
-    """What a vendor calls it, for a device of the table."""
+    """What a vendor calls a device of the table; of the reader's machine, that it was measured."""
     return str(getattr(machine, "title", machine.name))
 
 

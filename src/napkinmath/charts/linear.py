@@ -36,7 +36,7 @@ def linear_what_if(machines: Sequence[tuple[str, str]] = MACHINES, d_in: int = 7
     """
     if not machines:
         raise InputError("machines: none to choose from; give (device, dtype) pairs such as ('t4', 'fp16')")
-    table = {f"{name} {dtype}": _limits(name, dtype) for name, dtype in machines}
+    table = {f"{name} {dtype}": machine_limits(name, dtype) for name, dtype in machines}
     expressions = linear_expressions()
     params = [
         alt.param(name="machine", value=next(iter(table)), bind=alt.binding_select(options=list(table), name="device")),
@@ -71,8 +71,8 @@ def linear_what_if(machines: Sequence[tuple[str, str]] = MACHINES, d_in: int = 7
     )
     mark = alt.Chart(alt.sequence(0, 1, 1, as_="step")).transform_calculate(tokens="crossover")
     rule = mark.transform_filter(f"datum.tokens >= 1 && datum.tokens <= {_TOKENS}").mark_rule(strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
-    says = "'Compute takes longer than traffic from ' + format(crossover, ',.0f') + ' tokens on'"
-    says = f"crossover > 0 ? {says} : 'Traffic takes longer than compute at any number of tokens'"
+    says = "'Compute overtakes traffic at ' + format(crossover, ',.0f') + ' tokens'"  # fits 360 px
+    says = f"crossover > 0 ? {says} : 'Traffic takes longer at every size'"
     chart = alt.layer(lines, rule).add_params(*params)
     rows = _rows(machines, d_in, d_out)
     return finish(chart.properties(title=alt.Title(alt.expr(says))), "modelled", table=rows, height=300)
@@ -92,7 +92,8 @@ def linear_expressions() -> dict[str, str]:
     return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
 
 
-def _limits(name: str, dtype: str) -> dict[str, float]:
+def machine_limits(name: str, dtype: str) -> dict[str, float]:
+    """Peak FLOP/s, bytes/s and bytes a value of a device in a dtype: what the selector of a what-if switches between."""
     machine = device(name)
     return {"peak": machine.peak_flops(dtype), "bandwidth": machine.bandwidth_bytes_per_s, "value_bytes": bytes_per_value(dtype)}
 
@@ -101,7 +102,7 @@ def _rows(machines: Sequence[tuple[str, str]], d_in: int, d_out: int) -> list[di
     """The chart as a table: what binds each machine at a few numbers of tokens."""
     rows = []
     for name, dtype in machines:
-        limits = _limits(name, dtype)
+        limits = machine_limits(name, dtype)
         for tokens in (1, 32, 1024):
             compute = forms.linear_flops(tokens, d_in, d_out) / limits["peak"]
             traffic = forms.linear_bytes(tokens, d_in, d_out, dtype) / limits["bandwidth"]

@@ -37,7 +37,9 @@ def predicted_vs_measured(rows: Iterable[Mapping[str, Any]]) -> alt.Chart:
     if not table:
         raise InputError("rows: none to draw; expected mappings with name, predicted_s and measured_s")
     base = alt.Chart(inline(table)).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150)), tooltip=[f"{key}:N" for key in table[0]]
+        # What ran on one line, its sizes on the next.
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelExpr="split(replace(datum.label, ' ', '|'), '|')")),
+        tooltip=[f"{key}:N" for key in table[0]],
     )
     scale = alt.Scale(type="log", nice=False, padding=12)
     axis = alt.Axis(tickCount=6, format="~g", gridOpacity=0.15)

@@ -35,7 +35,8 @@ class SameCache(torch.nn.Module):
     def forward(self, **inputs: Any) -> Any:
         out = self.module(**inputs)
         if "past_key_values" in inputs:
-            inputs["past_key_values"].crop(-inputs["input_ids"].shape[1])
+            queries = inputs["decoder_input_ids"] if "decoder_input_ids" in inputs else inputs["input_ids"]
+            inputs["past_key_values"].crop(-queries.shape[1])
         return out
 
 

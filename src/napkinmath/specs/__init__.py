@@ -13,27 +13,50 @@ import functools
 import importlib
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import resources
 from typing import Any
 
 from ..errors import InputError, did_you_mean
+from .architectures import STYLES
 from .base import Published, Spec, positive_int, unique
-from .transformer import STYLES, TransformerSpec
+from .transformer import TransformerSpec
 
 __all__ = ["STYLES", "Published", "Spec", "TransformerSpec", "identifier", "positive_int", "preset", "preset_identifiers", "presets"]
 
 #: The stem of each family, and its spec.
-FAMILIES = {"transformer": "TransformerSpec"}
+FAMILIES = {
+    "transformer": "TransformerSpec",
+    "encoder_decoder": "EncoderDecoderSpec",
+    "recurrent": "RecurrentSpec",
+    "seq2seq": "Seq2SeqSpec",
+    "state_space": "StateSpaceSpec",
+    "vision": "VisionSpec",
+    "multimodal": "MultimodalSpec",
+    "conv": "ConvSpec",
+    "unet": "UNetSpec",
+    "autoencoder": "AutoencoderSpec",
+    "dit": "DiTSpec",
+    "gan": "GANSpec",
+    "recommender": "RecommenderSpec",
+    "two_tower": "TwoTowerSpec",
+}
 
 
 @functools.cache
 def _rows() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Every preset's family stem and row, in the order of the families and their files."""
+    """Every preset's family stem and row, in the order of the families and their files.
+
+    A row with ``like = "other"`` starts from the dimensions (not the sources and published figures) of that preset of its file.
+    """
     folder = resources.files("napkinmath").joinpath("data/presets")
+    own = {"aliases", *(field.name for field in fields(Spec))}
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for stem in FAMILIES:
-        for name, row in tomllib.loads(folder.joinpath(f"{stem}.toml").read_text(encoding="utf-8")).items():
-            found[name] = (stem, row)
+        rows = tomllib.loads(folder.joinpath(f"{stem}.toml").read_text(encoding="utf-8"))
+        for name, row in rows.items():
+            model = rows[row.pop("like")] if "like" in row else {}
+            found[name] = (stem, {key: value for key, value in model.items() if key not in own} | row)
     return found
 
 

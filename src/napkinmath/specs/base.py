@@ -32,7 +32,7 @@ class Published:
         differs: why ours does not round to it, where it does not; empty where it must.
     """
 
-    quantity: Literal["params", "macs", "flops"]
+    quantity: Literal["params", "active_params", "macs", "flops"]
     printed: str
     source: str
     sizes: Mapping[str, int] | None = None
@@ -51,8 +51,8 @@ class Published:
 
     def value_of(self, spec: Spec) -> float:
         """Our figure for the same quantity."""
-        if self.quantity == "params":
-            return spec.params()
+        if self.quantity in ("params", "active_params"):
+            return getattr(spec, self.quantity)()
         flops = spec.flops(**(self.sizes or {}))
         return flops / 2 if self.quantity == "macs" else flops
 
@@ -128,6 +128,14 @@ class Spec:
     def decodes(self) -> bool:
         """Whether the model generates one token at a time from a cache."""
         return False
+
+    def decode_sizes(self, given: Mapping[str, int | None]) -> dict[str, int | None]:
+        """The sizes of one decode step: a query token, and ``seq`` stands for its context where that is not given."""
+        return {**given, "seq": 1, "context": given.get("context") or given.get("seq") or self.SIZES["seq"]}
+
+    def kept_bytes(self, sizes: Mapping[str, int], dtype: str) -> dict[str, float]:
+        """Bytes that a model which :attr:`decodes` keeps of the tokens so far: a cache that grows with them, a state that does not."""
+        return {"kv_cache_bytes": 0.0, "state_bytes": 0.0}
 
     def params(self) -> int:
         """Distinct parameters; tied weights once."""

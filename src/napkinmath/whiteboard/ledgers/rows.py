@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from ...dtypes import bytes_per_value
 from ...elementwise import FLOPS_PER_ELEMENT
 from ...ledger import SUMMED, Ledger, Op
-from .. import conv, linear
+from .. import conv, linear, windows
 from .. import transformer as forms
 
 NOTES = (
-    "FLOPs are matmuls and attention, every (query, key) pair counted; softmax, norms, activations and biases are in other_flops.",
+    "FLOPs are matmuls, convolutions and attention, every (query, key) pair counted; norms, activations and biases are in other_flops.",
     "Bytes count every operand once per operation and ignore caches.",
 )
 
@@ -29,7 +30,7 @@ class Rows:
         row = Op(name, kind, bytes_read=int(read * self.width), bytes_written=int(written * self.width), dtype=self.dtype, **fields)  # type: ignore[arg-type]
         self.ops.append(row)
 
-    def matmul(self, name: str, tokens: int, d_in: int, d_out: int, bias: bool, *, tied: bool = False) -> None:
+    def matmul(self, name: str, tokens: int, d_in: int, d_out: int, bias: bool, *, tied: bool = False, overhead: bool = False) -> None:
         weight = d_in * d_out
         self.add(
             name,
@@ -40,6 +41,7 @@ class Rows:
             written=tokens * d_out,
             params=0 if tied else linear.linear_params(d_in, d_out, bias),
             shape=((1, tokens, d_in), (1, d_in, d_out)),
+            overhead=overhead,
         )
 
     def pointwise(self, name: str, kind: str, function: str, values: int, *, inputs: int = 1, params: int = 0) -> None:
@@ -66,28 +68,46 @@ class Rows:
         ``padding`` keeps the size at stride 1 when not given.
         """
         pad = dilation * (kernel // 2) if padding is None else padding
-        out_height, out_width = (conv.conv_output_size(side, kernel, stride, pad, dilation) for side in (height, width))
-        params, results = conv.conv2d_params(d_in, d_out, kernel, groups, bias), batch * d_out * out_height * out_width
+        out_height, out_width = self.conv(
+            name, batch, (height, width), d_in, d_out, (kernel, kernel),
+            stride=(stride, stride), padding=(pad, pad), dilation=dilation, groups=groups, bias=bias,
+        )  # fmt: skip
+        return out_height, out_width
+
+    def conv(
+        self, name: str, batch: int, extent: tuple[int, ...], d_in: int, d_out: int, kernel: tuple[int, ...], *,
+        stride: tuple[int, ...], padding: tuple[int, ...], dilation: int = 1, groups: int = 1, bias: bool = False,
+    ) -> tuple[int, ...]:  # fmt: skip
+        """A convolution over ``[batch, d_in, *extent]`` of one, two or three dimensions; returns the output's extent."""
+        out = tuple(conv.conv_output_size(side, k, s, p, dilation) for side, k, s, p in zip(extent, kernel, stride, padding, strict=True))
+        weights = d_out * (d_in // groups) * math.prod(kernel)
+        results = batch * d_out * math.prod(out)
+        params = weights + bias * d_out
         self.add(
             name,
             "conv",
-            flops=conv.conv2d_flops(batch, out_height, out_width, d_in, d_out, kernel, groups),
+            flops=2 * batch * math.prod(out) * weights,
             other_flops=bias * results,
-            read=batch * d_in * height * width + params,
+            read=batch * d_in * math.prod(extent) + params,
             written=results,
             params=params,
-            shape=((batch, d_in, height, width), (d_out, d_in // groups, kernel, kernel)),
-            layout=(("stride", (stride, stride)), ("padding", (pad, pad)), ("dilation", (dilation, dilation)), ("groups", groups)),
+            shape=((batch, d_in, *extent), (d_out, d_in // groups, *kernel)),
+            layout=(("stride", stride), ("padding", padding), ("dilation", (dilation,) * len(kernel)), ("groups", groups)),
         )
-        return out_height, out_width
+        return out
 
     def attention(
         self, name: str, batch: int, n_heads: int, seq: int, context: int, d_head: int, *,
-        n_kv_heads: int | None = None, d_value: int | None = None, causal: bool = False, how: str = "fused",
+        n_kv_heads: int | None = None, d_value: int | None = None, causal: bool = False, window: int = 0, how: str = "fused",
     ) -> None:  # fmt: skip
-        """Scores, softmax and weighted values: one row when ``fused``, three when ``eager`` sends every intermediate through memory."""
+        """Scores, softmax and weighted values: one row when ``fused``, three when ``eager`` sends every intermediate through memory.
+
+        All ``seq * context`` pairs are computed; a causal mask, with a ``window`` or without, says which of them are useful.
+        """
         kv_heads, d_value = n_kv_heads or n_heads, d_value or d_head
-        pairs, visible = seq * context, forms.visible_pairs(seq, context) if causal else seq * context
+        pairs = visible = seq * context
+        if causal:
+            visible = windows.window_visible_pairs(seq, context, window) if window else forms.visible_pairs(seq, context)
         scores = batch * n_heads * pairs
         query, keys = batch * n_heads * seq * d_head, batch * kv_heads * context * d_head
         values, out = batch * kv_heads * context * d_value, batch * n_heads * seq * d_value
@@ -111,6 +131,10 @@ class Rows:
     def repeat(self, count: int, since: int) -> None:
         """Turn the rows added after index ``since`` into rows executed ``count`` times."""
         self.ops[since:] = [times(op, count) for op in self.ops[since:]]
+
+    def again(self, count: int, since: int) -> None:
+        """Turn the rows added after index ``since`` into rows executed ``count`` times, one after the other, with the same weights."""
+        self.ops[since:] = [replace(times(op, count), params=op.params) for op in self.ops[since:]]
 
     def ledger(self, name: str) -> Ledger:
         """The rows so far as a whiteboard ledger."""

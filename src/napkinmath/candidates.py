@@ -1,0 +1,168 @@
+"""Candidates side by side: which architecture fits which device under which constraints, what binds, and what it costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .dtypes import bytes_per_value
+from .errors import InputError
+from .hardware import Device, device
+from .ledger import Ledger
+from .specs import Spec, preset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .latency import Prediction
+    from .profile import Profile
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a candidate must keep; None asks nothing.
+
+    Attributes:
+        latency_s: seconds that one pass may take; held against the *high* end of the prediction, as a p99 would be.
+        memory_bytes: of one device; its own capacity where not given.
+        usd_per_1k: dollars for a thousand items (sequences, images, users; tokens in a decode step) at full load.
+    """
+
+    latency_s: float | None = None
+    memory_bytes: float | None = None
+    usd_per_1k: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("latency_s", "memory_bytes", "usd_per_1k"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name}={value!r}: a constraint is a number above 0")
+
+
+def compare(
+    specs: Iterable[Spec | str] | Spec | str,
+    on: Iterable[Device | Profile | str] | Device | Profile | str,
+    batch: int | Sequence[int] = 1,
+    *,
+    dtype: str = "bf16",
+    mode: Literal["forward", "decode"] = "forward",
+    constraints: Constraints | None = None,
+    utilization: float = 1.0,
+    **sizes: int | None,
+) -> pd.DataFrame:
+    """Rank candidates on devices: one row for each spec, device and batch, those that fit first, cheapest first among them.
+
+    Args:
+        specs: presets by name, or specs; all must take the given ``sizes``.
+        on: devices by name, ``"here"`` for this machine's profile, or profiles.
+        batch: one batch size or several.
+        dtype: of weights, activations and cache.
+        mode: ``decode`` prices one token per sequence with a full cache of ``context`` tokens.
+        constraints: what must hold; see :class:`Constraints`.
+        utilization: share of the time that a device is busy: what divides throughput, and so the price of an item.
+        sizes: as the specs take them (``seq``, ``context``, ``image``...).
+
+    Returns:
+        Columns ``preset, device, batch, params, flops, memory_bytes, low_s, p50_s, high_s, binds, per_s, usd_per_1k, fits, fails``.
+        ``fails`` names the constraints that are broken. A device without a profile has the interval of a roofline's stated efficiencies.
+
+    Ignores: splitting a model over devices, queueing, and what lies around the model. Memory is weights, cache and the largest operation.
+
+    Raises:
+        InputError: an unknown preset, device or dtype, a size that does not fit, or no candidate at all.
+    """
+    import pandas as pd
+
+    from .serving import usd_per_1k_requests
+
+    if not 0 < utilization <= 1:
+        raise InputError(f"utilization={utilization}: a share above 0 and at most 1")
+    asked = constraints or Constraints()
+    rows: list[dict[str, Any]] = []
+    for candidate, target, size in itertools.product(_listed(specs), _listed(on), _listed(batch)):
+        spec, hardware = _spec(candidate), _hardware(target)
+        resolved = _sizes(spec, size, mode, sizes)
+        ledger = spec.ledger(**resolved, dtype=dtype)
+        prediction = _predict(spec, ledger, resolved, hardware, dtype)
+        price = hardware.price if isinstance(hardware, Device) else None
+        per_s = resolved["batch"] / prediction.p50_s * utilization
+        row = {
+            "preset": spec.name,
+            "device": hardware.name,
+            "batch": resolved["batch"],
+            "params": ledger.params,
+            "flops": ledger.flops,
+            "memory_bytes": memory_bytes(spec, ledger, resolved, dtype),
+            "low_s": prediction.low_s,
+            "p50_s": prediction.p50_s,
+            "high_s": prediction.high_s,
+            "binds": prediction.binding[0],
+            "per_s": per_s,
+            "usd_per_1k": usd_per_1k_requests(price.usd_per_hour, per_s) if price else float("nan"),
+        }
+        fails = _broken(row, asked, hardware)
+        rows.append(row | {"fits": not fails, "fails": ", ".join(fails)})
+    if not rows:
+        raise InputError("nothing to compare: name at least one preset and one device")
+    return pd.DataFrame(rows).sort_values(["fits", "usd_per_1k", "p50_s"], ascending=[False, True, True], ignore_index=True)
+
+
+def memory_bytes(spec: Any, ledger: Ledger, sizes: dict[str, int], dtype: str) -> float:
+    """Bytes that one pass needs: all weights, the cache of a model that decodes, and the operands of its largest operation."""
+    width = bytes_per_value(dtype)
+    largest = max((op.bytes_moved - op.params * width) / op.count for op in ledger)
+    cache = spec.kv_cache_bytes(sizes["batch"], sizes["context"], dtype) if spec.decodes else 0.0
+    return float(ledger.params * width + cache + largest)
+
+
+def _broken(row: dict[str, Any], asked: Constraints, hardware: Device | Profile) -> list[str]:
+    capacity = asked.memory_bytes or (hardware.memory_bytes if isinstance(hardware, Device) else None)
+    fails = []
+    if asked.latency_s is not None and row["high_s"] > asked.latency_s:
+        fails.append("latency")
+    if capacity is not None and row["memory_bytes"] > capacity:
+        fails.append("memory")
+    if asked.usd_per_1k is not None and not row["usd_per_1k"] <= asked.usd_per_1k:  # an unknown price is no price kept
+        fails.append("price")
+    return fails
+
+
+def _predict(spec: Spec, ledger: Ledger, sizes: dict[str, int], hardware: Device | Profile, dtype: str) -> Prediction:
+    """By roofline on a datasheet; on this machine's profile by the laws fitted to it, from a trace that allocates nothing."""
+    from .latency import predict
+
+    if isinstance(hardware, Device):
+        return predict(ledger, hardware)
+    from .references import reference
+    from .tracing import trace
+
+    built = reference(spec, **sizes, device=hardware.device, fake=hardware.device == "cpu", dtype=dtype, attention="sdpa")
+    return predict(trace(built.module, name=ledger.name, **built.inputs), hardware)
+
+
+def _sizes(spec: Spec, batch: int, mode: str, sizes: dict[str, int | None]) -> dict[str, int]:
+    if mode not in ("forward", "decode"):
+        raise InputError(f"mode={mode!r}: use 'forward' or 'decode'")
+    if mode == "decode":
+        if not spec.decodes:
+            raise InputError(f"mode='decode': {spec.name} generates no tokens one by one; compare decoders such as gpt2 or llama-3-8b")
+        sizes = {**sizes, "seq": 1, "context": sizes.get("context") or sizes.get("seq") or spec.SIZES["seq"]}
+    return spec.resolve(batch=batch, **sizes)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+
+
+def _spec(candidate: Spec | str) -> Any:
+    return preset(candidate) if isinstance(candidate, str) else candidate
+
+
+def _hardware(target: Device | Profile | str) -> Device | Profile:
+    if target == "here":
+        from .profile import load_profile
+
+        return load_profile()
+    return device(target) if isinstance(target, str) else target

@@ -1,0 +1,308 @@
+"""Models of images, clips and sound, with or without text: which towers they have and how those meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from ..dtypes import dtype_name
+from ..errors import InputError, did_you_mean
+from ..whiteboard import multimodal as forms
+from ..whiteboard.conv import conv_output_size
+from .base import Spec, positive_int
+from .transformer import Attention, TransformerSpec
+from .vision import Tower
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
+
+_ENCODER = {"norm": "layernorm", "positions": "learned", "bias": True, "final_norm": True}
+_LLAMA = {
+    "norm": "rmsnorm",
+    "activation": "silu",
+    "positions": "rotary",
+    "gated": True,
+    "causal": True,
+    "final_norm": True,
+    "lm_head": True,
+}
+_CLIP_TOWER = {"activation": "quick_gelu", "patch_bias": False, "pre_norm": True, "final_norm": "first"}
+_SIGLIP_TOWER = {"activation": "gelu_tanh", "special_tokens": 0, "pool": "attention"}
+
+#: What each reference architecture fixes beside its dimensions: of the whole model, and of its towers.
+STYLES: dict[str, dict[str, Any]] = {
+    "clip": {"fusion": "contrastive", "vision": _CLIP_TOWER, "text": {**_ENCODER, "activation": "quick_gelu", "causal": True}},
+    "siglip": {"fusion": "contrastive", "logit_bias": True, "vision": _SIGLIP_TOWER, "text": {**_ENCODER, "activation": "gelu_tanh"}},
+    "llava": {"fusion": "prefix", "unused_layers": 1, "vision": _CLIP_TOWER, "text": _LLAMA},
+    "flamingo": {"fusion": "gated", "vision": _CLIP_TOWER, "text": _LLAMA},
+    "vilt": {"fusion": "single_stream", "text": {**_ENCODER, "embedding_norm": True, "pooler": True}},
+    "vivit": {"fusion": "none", "vision": {"activation": "gelu_tanh"}},
+    "ast": {"fusion": "none", "head_norm": True, "audio": {"channels": 1, "special_tokens": 2}},
+    "wav2vec2": {"fusion": "none"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waveform:
+    """Convolutions along a waveform make tokens, a grouped convolution tells them their places, a transformer reads them.
+
+    Attributes:
+        n_layers, d_model, n_heads, d_ff: of the transformer.
+        channels, kernels, strides: of each convolution in turn.
+        position_kernel, position_groups: of the convolution that stands in for position embeddings.
+    """
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_ff: int
+    channels: tuple[int, ...]
+    kernels: tuple[int, ...]
+    strides: tuple[int, ...]
+    position_kernel: int
+    position_groups: int
+
+    def __post_init__(self) -> None:
+        for field in ("channels", "kernels", "strides"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+            for value in getattr(self, field):
+                positive_int(field, value)
+        if not len(self.channels) == len(self.kernels) == len(self.strides):
+            raise InputError("channels, kernels and strides differ in length; give one of each per convolution")
+        positive_int("position_kernel", self.position_kernel)
+        positive_int("position_groups", self.position_groups)
+        if self.d_model % self.position_groups:
+            raise InputError(f"position_groups={self.position_groups} does not divide d_model={self.d_model}; nearest: 1")
+        _ = self.layers  # checks the rest
+
+    @property
+    def layers(self) -> TransformerSpec:
+        """The encoder's layers: a transformer without a vocabulary."""
+        return TransformerSpec(
+            name="waveform", n_layers=self.n_layers, d_model=self.d_model, n_heads=self.n_heads, d_ff=self.d_ff,
+            bias=True, vocab=1, max_positions=1,
+        )  # fmt: skip
+
+    def tokens(self, samples: int) -> int:
+        """Tokens of ``samples`` values; 0 or less where they do not fill the convolutions."""
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            samples = conv_output_size(samples, kernel, stride)
+        return samples
+
+    @property
+    def fewest_samples(self) -> int:
+        """The shortest waveform that makes a token: the receptive field."""
+        samples = 1
+        for kernel, stride in zip(reversed(self.kernels), reversed(self.strides), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resampler:
+    """A Perceiver that turns any number of image tokens into ``latents``, and the width of the gated cross-attention behind it.
+
+    Attributes:
+        n_layers, n_heads, d_head, latents: of the resampler, which is as wide as the image's tokens, with an FFN of four times that.
+        every: a gated cross-attention block stands before each such-th layer of the language model; it has the same heads.
+    """
+
+    n_layers: int
+    n_heads: int
+    d_head: int
+    latents: int
+    every: int
+
+    def __post_init__(self) -> None:
+        for field, value in asdict(self).items():
+            positive_int(field, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultimodalSpec(Spec):
+    """Dimensions of a model with an image, video or audio tower, and of what joins it to text.
+
+    Attributes:
+        fusion: how towers meet. ``contrastive``: two encoders, similarities at the end. ``prefix``: projected image tokens stand in
+            the language model's context. ``gated``: the language model's layers look at resampled image tokens. ``single_stream``:
+            one encoder reads the tokens of both. ``none``: one tower, and a classifier where ``classes`` says so.
+        vision, audio, waveform, text: the towers. Of a ``single_stream``, vision gives the embedding and text the layers.
+        d_embed: width of the shared embedding (contrastive).
+        logit_bias: similarities have a bias, and the text projection too (SigLIP).
+        unused_layers: last layers of the vision tower that run although their output is not used (LLaVA reads the one before).
+        resampler: of ``gated``.
+        classes, head_norm: outputs of the classifier; a norm before it.
+        seq, samples: text tokens and waveform samples of a pass when not given.
+
+    Raises:
+        InputError: a dimension is not a positive integer, or two of them do not fit together.
+    """
+
+    SIZES: ClassVar[Mapping[str, int | None]] = {"image": None, "frames": None, "samples": None, "seq": None}
+    ATTENTION: ClassVar[bool] = True
+
+    fusion: Literal["contrastive", "prefix", "gated", "single_stream", "none"]
+    vision: Tower | None = None
+    audio: Tower | None = None
+    waveform: Waveform | None = None
+    text: TransformerSpec | None = None
+    d_embed: int = 0
+    logit_bias: bool = False
+    unused_layers: int = 0
+    resampler: Resampler | None = None
+    classes: int = 0
+    head_norm: bool = False
+    seq: int = 0
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.reference and self.reference not in STYLES:
+            raise InputError(
+                f"reference={self.reference!r} is no multimodal model that can be built.{did_you_mean(self.reference, STYLES)}"
+            )
+        needs: dict[str, tuple[str, ...]] = {
+            "contrastive": ("vision", "text", "d_embed"),
+            "prefix": ("vision", "text"),
+            "gated": ("vision", "text", "resampler"),
+            "single_stream": ("vision", "text", "classes"),
+            "none": (),
+        }
+        if self.fusion not in needs:
+            raise InputError(f"fusion={self.fusion!r} is not known.{did_you_mean(self.fusion, needs)}")
+        for field in needs[self.fusion]:
+            if not getattr(self, field):
+                raise InputError(f"fusion={self.fusion!r} needs {field}")
+        if self.fusion == "none" and sum(tower is not None for tower in (self.vision, self.audio, self.waveform)) != 1:
+            raise InputError("fusion='none' takes one of vision, audio and waveform")
+        for field in ("d_embed", "classes", "seq", "samples"):
+            if getattr(self, field):
+                positive_int(field, getattr(self, field))
+        if self.vision and not 0 <= self.unused_layers < self.vision.n_layers:
+            raise InputError(f"unused_layers={self.unused_layers}: the vision tower has {self.vision.n_layers}; nearest: 0")
+        if self.fusion == "single_stream" and self.vision and self.text and self.vision.d_model != self.text.d_model:
+            raise InputError(
+                f"d_model={self.vision.d_model} of vision must be that of text in a single stream; nearest: {self.text.d_model}"
+            )
+        self.complete({"batch": 1})
+
+    @classmethod
+    def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
+        """A preset: the architecture's :data:`STYLES` and the row's figures, tower by tower."""
+        style = STYLES[row["reference"]]
+        makes: dict[str, Any] = {"vision": Tower, "audio": Tower, "waveform": Waveform, "resampler": Resampler}
+        nested = {part: make(**{**style.get(part, {}), **row[part]}) for part, make in makes.items() if part in row}
+        if "text" in row:
+            nested["text"] = TransformerSpec(name=f"{name}/text", **{**style["text"], **row["text"]})
+        return super().from_row(name, {**style, **row, **nested})
+
+    @property
+    def size_names(self) -> tuple[str, ...]:
+        """The sizes that a pass of this model takes beside ``batch``."""
+        axes = len(self.vision.extent) if self.vision else 0
+        taken = {
+            "image": axes > 0,
+            "frames": axes == 3 or self.audio is not None,
+            "samples": self.waveform is not None,
+            "seq": self.text is not None,
+        }
+        return tuple(size for size, is_taken in taken.items() if is_taken)
+
+    def extent(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Extent of the input of the vision or audio tower."""
+        if self.audio:
+            return (self.audio.extent[0], sizes["frames"])
+        image = (sizes["image"], sizes["image"])
+        return (sizes["frames"], *image) if self.vision and len(self.vision.extent) == 3 else image
+
+    def complete(self, sizes: dict[str, int]) -> dict[str, int]:
+        """Sizes default to those that the towers were made for; where a position table cannot be resampled they must be those."""
+        for size in sizes:
+            if size not in ("batch", *self.size_names):
+                raise InputError(f"{size}={sizes[size]}: {self.name} takes {', '.join(('batch', *self.size_names))}")
+        tower = self.vision or self.audio
+        own = {"seq": self.seq or (self.text.max_positions if self.text else 0), "samples": self.samples}
+        if tower:
+            own |= {"image": tower.extent[-1], "frames": tower.extent[0] if self.vision else tower.extent[-1]}
+        sizes = {"batch": sizes.get("batch", 1), **{size: sizes.get(size, own[size]) for size in self.size_names}}
+        if tower:
+            tower.grid(self.extent(sizes))
+            resamples = self.fusion in ("contrastive", "single_stream")
+            for size in ("image", "frames"):
+                if size in sizes and sizes[size] != own[size] and not resamples:
+                    raise InputError(
+                        f"{size}={sizes[size]}: the positions of {self.name} are for {own[size]}, and its implementation does not resample "
+                        f"them; nearest: {own[size]}, or resized({size}={sizes[size]})"
+                    )
+        if self.waveform and self.waveform.tokens(sizes["samples"]) < 1:
+            raise InputError(f"samples={sizes['samples']} make no token; nearest: {self.waveform.fewest_samples}")
+        if self.text:
+            image_seq = self.image_tokens(sizes["image"]) if self.fusion == "prefix" else 0
+            if sizes["seq"] + image_seq > self.text.max_positions:
+                room = self.text.max_positions - image_seq
+                beside = f" beside {image_seq} image tokens" if image_seq else ""
+                raise InputError(
+                    f"seq={sizes['seq']}{beside} exceeds the {self.text.max_positions} positions of {self.name}; nearest: {room}"
+                )
+        return sizes
+
+    def resized(self, *, image: int | None = None, frames: int | None = None) -> Self:
+        """The same model made for other images, clips or spectrograms: its position table, and so its parameters, follow."""
+        part = "vision" if self.vision else "audio"
+        tower: Tower | None = getattr(self, part)
+        if tower is None:
+            raise InputError(f"{self.name} reads a waveform of any length")
+        sizes = {**self.complete({"batch": 1}), **{k: v for k, v in (("image", image), ("frames", frames)) if v is not None}}
+        return replace(self, **{part: replace(tower, extent=self.extent(sizes))}, published_params=None, published=())  # type: ignore[arg-type]
+
+    def image_tokens(self, image: int | None = None) -> int:
+        """Tokens that one image takes in the language model's context (prefix), or that the text looks at (gated); else of the tower."""
+        if self.vision is None:
+            raise InputError(f"{self.name} sees no images")
+        if self.resampler:
+            return self.resampler.latents
+        sizes = {"image": image or self.vision.extent[-1], "frames": self.vision.extent[0]}
+        return self.vision.tokens(self.extent(sizes)) - (self.vision.special_tokens if self.fusion == "prefix" else 0)
+
+    def kv_cache_bytes(self, batch: int, context: int, dtype: str = "bf16") -> float:
+        """Bytes of the language model's KV cache; ``context`` counts image tokens too."""
+        if self.text is None or not self.text.lm_head:
+            raise InputError(f"{self.name} generates no text: it keeps no KV cache; kv_cache_bytes is for models such as llava-1.5-7b")
+        return self.text.kv_cache_bytes(batch, context, dtype)
+
+    def contrastive_logits_bytes(self, global_batch: int, devices: int = 1, dtype: str = "fp32") -> float:
+        """Bytes of a training step's similarities on one device."""
+        positive_int("global_batch", global_batch)
+        positive_int("devices", devices)
+        return forms.contrastive_logits_bytes(global_batch, devices, dtype_name(dtype))
+
+    def ledger(
+        self,
+        batch: int = 1,
+        image: int | None = None,
+        frames: int | None = None,
+        samples: int | None = None,
+        seq: int | None = None,
+        dtype: str = "fp32",
+        attention: Attention = "fused",
+    ) -> Ledger:
+        """The whiteboard ledger of a forward pass over ``batch`` images, clips or recordings and as many texts.
+
+        Args:
+            batch, image, frames, samples, seq: what :attr:`size_names` lists; those of the towers when not given. ``seq`` counts text
+                tokens only.
+            dtype: of weights and activations.
+            attention: ``fused`` keeps the scores on chip, ``eager`` writes and reads them. FLOPs are the same.
+
+        Raises:
+            InputError: sizes that the model does not take, are no positive integers, or do not fit it.
+        """
+        from ..whiteboard.ledgers.multimodal import multimodal_ledger
+
+        return multimodal_ledger(self, self.resolve(batch, image, frames, samples, seq), dtype_name(dtype), attention)
+
+    def dimensions(self) -> dict[str, Any]:
+        """The family's own fields, towers as dictionaries of their own."""
+        own = super().dimensions()
+        towers = {key: asdict(value) for key, value in own.items() if is_dataclass(value) and not isinstance(value, (Spec, type))}
+        return own | towers | ({"text": self.text.dimensions()} if self.text else {})

@@ -1,0 +1,156 @@
+"""Recurrent networks: plain RNNs, GRUs and LSTMs, stacked, bidirectional or projected, alone or as language models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ..dtypes import bytes_per_value, dtype_name
+from ..errors import InputError, did_you_mean
+from ..whiteboard import recurrent as forms
+from .base import Spec, positive_int
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
+
+#: Matrices of a step, and vectors that are carried to the next.
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+STATES = {"rnn": 1, "gru": 1, "lstm": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentSpec(Spec):
+    """Dimensions of a stack of recurrent layers; with a ``vocab``, of the language model around it.
+
+    A pass reads ``seq`` tokens. With a ``context`` longer than ``seq``, the state of the tokens before is carried in, which costs the
+    same: ``seq=1`` is a decode step, whatever the context.
+
+    Attributes:
+        cell: ``rnn`` (tanh), ``gru`` or ``lstm``.
+        widths: hidden width of each layer.
+        d_in: width of the input, which is the embedding of a language model.
+        bidirectional: each layer reads the sequence from both ends and hands on both hidden states.
+        projection: width to which an LSTM's hidden state shrinks before it goes anywhere; 0: it does not.
+        vocab: tokens of a language model; 0: vectors go in and hidden states come out.
+        tied_embeddings: the head reuses the token table; its bias is its own.
+
+    Raises:
+        InputError: a dimension is not a positive integer, or two of them do not fit together.
+    """
+
+    SIZES: ClassVar[Mapping[str, int | None]] = {"seq": 128, "context": None}
+
+    cell: Literal["rnn", "gru", "lstm"]
+    widths: tuple[int, ...]
+    d_in: int
+    bidirectional: bool = False
+    projection: int = 0
+    vocab: int = 0
+    tied_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        check_cell(self.cell)
+        if self.reference not in ("", "recurrent"):
+            raise InputError(f"reference={self.reference!r} is no recurrent network that can be built.{did_you_mean(self.reference, ['recurrent'])}")
+        object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
+        positive_int("d_in", self.d_in)
+        for field in ("projection", "vocab"):
+            positive_int(field, getattr(self, field) or 1)
+        if self.projection and (self.cell != "lstm" or self.projection >= min(self.widths)):
+            raise InputError(f"projection={self.projection} shrinks an LSTM's hidden state of {min(self.widths)}; nearest: 0, for none")
+        if self.tied_embeddings and (not self.vocab or self.d_out != self.d_in):
+            raise InputError(f"tied_embeddings: the head reads {self.d_out} values and the table has rows of d_in={self.d_in}; they must be equal")
+
+    @property
+    def directions(self) -> int:
+        """Times that a layer goes through the sequence."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def d_out(self) -> int:
+        """Width of what the last layer hands on."""
+        return (self.projection or self.widths[-1]) * self.directions
+
+    def layer_inputs(self) -> tuple[int, ...]:
+        """Width of each layer's input."""
+        return (self.d_in, *((self.projection or width) * self.directions for width in self.widths[:-1]))
+
+    @property
+    def decodes(self) -> bool:
+        return bool(self.vocab) and not self.bidirectional
+
+    def complete(self, sizes: dict[str, int]) -> dict[str, int]:
+        """The context defaults to ``seq``; a bidirectional network has read the whole sequence or nothing."""
+        complete_context(self.name, sizes)
+        if self.bidirectional and sizes["context"] != sizes["seq"]:
+            raise InputError(f"context={sizes['context']}: {self.name} reads from both ends and carries no state; nearest: {sizes['seq']}")
+        return sizes
+
+    def state_bytes(self, batch: int = 1, dtype: str = "bf16") -> float:
+        """Bytes carried from token to token, whatever the context: hidden states, and an LSTM's cells, which are not projected."""
+        positive_int("batch", batch)
+        cells = sum(self.widths) * (STATES[self.cell] - 1)
+        values = sum(self.projection or width for width in self.widths) + cells
+        return values * self.directions * batch * bytes_per_value(dtype_name(dtype))
+
+    def kept_bytes(self, sizes: Mapping[str, int], dtype: str) -> dict[str, float]:
+        """Bytes of the state."""
+        state = self.state_bytes(sizes["batch"], dtype) if self.decodes else 0
+        return super().kept_bytes(sizes, dtype) | {"state_bytes": state}
+
+    def recurrent_weight_bytes(self, dtype: str = "fp32") -> float:
+        """Bytes of the hidden-to-hidden weights (and projections), which every single step reads again."""
+        values = sum(
+            GATES[self.cell] * width * (self.projection or width) + width * self.projection for width in self.widths
+        )  # fmt: skip
+        return values * self.directions * bytes_per_value(dtype_name(dtype))
+
+    def sequential_steps(self, seq: int) -> int:
+        """Steps on the critical path when layers follow each other like a wave; a direction is a path of its own, its layers are not."""
+        positive_int("seq", seq)
+        return seq * len(self.widths) if self.bidirectional else forms.sequential_steps(seq, len(self.widths))
+
+    def bptt_activation_bytes(self, batch: int, steps: int, dtype: str = "fp32") -> float:
+        """Bytes that all layers keep for backpropagation through ``steps`` tokens."""
+        self.resolve(batch=batch, seq=steps)
+        gates, states, dtype = GATES[self.cell], STATES[self.cell], dtype_name(dtype)
+        layers = zip(self.layer_inputs(), self.widths, strict=True)
+        return self.directions * sum(forms.bptt_activation_bytes(batch, steps, d_in, width, gates, states, dtype) for d_in, width in layers)
+
+    def ledger(self, batch: int = 1, seq: int = 128, context: int | None = None, dtype: str = "fp32") -> Ledger:
+        """The whiteboard ledger of a forward pass over ``[batch, seq]`` tokens, or vectors of ``d_in``.
+
+        Args:
+            batch, seq: of what goes in.
+            context: tokens so far, these included. Longer than ``seq``: a state comes in. It changes nothing in the cost.
+            dtype: of weights and activations.
+
+        Raises:
+            InputError: sizes that are not positive integers or do not fit together.
+        """
+        from ..whiteboard.ledgers.recurrent import recurrent_ledger
+
+        sizes = self.resolve(batch, seq, context)
+        return recurrent_ledger(self, sizes["batch"], sizes["seq"], dtype_name(dtype))
+
+
+def check_cell(cell: str) -> None:
+    """Refuse a cell that is none of the three."""
+    if cell not in GATES:
+        raise InputError(f"cell={cell!r} is not known.{did_you_mean(str(cell), GATES)}")
+
+
+def complete_context(name: str, sizes: dict[str, int]) -> dict[str, int]:
+    """``context`` defaults to ``seq`` and cannot be shorter."""
+    if sizes.setdefault("context", sizes["seq"]) < sizes["seq"]:
+        raise InputError(f"context={sizes['context']} is shorter than seq={sizes['seq']}; context counts all tokens that {name} has seen")
+    return sizes
+
+
+def whole_numbers(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
+    """One or several positive integers as a tuple."""
+    given: tuple[Any, ...] = tuple(values) if isinstance(values, list | tuple) else (values,)
+    if not given:
+        raise InputError(f"{name} is empty; give at least one positive integer")
+    return tuple(positive_int(name if len(given) == 1 else f"{name}[{i}]", value) for i, value in enumerate(given))
