@@ -42,6 +42,7 @@
     { rootMargin: "600px" },
   );
 
+  window.drawWhenNear = (figure) => near.observe(figure); // once more, when a script has changed its specification
   document.querySelectorAll("figure.chart").forEach((figure) => near.observe(figure));
   window.addEventListener("beforeprint", () => document.querySelectorAll(".chart-data").forEach((data) => { data.open = true; }));
 })();

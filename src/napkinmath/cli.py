@@ -323,9 +323,9 @@ def require_memory(spec: Spec, args: argparse.Namespace) -> None:
     Raises:
         InputError: the weights take more than what is free; names the nearest preset that fits.
     """
-    import psutil
+    from .environment import free_memory_bytes
 
-    free = psutil.virtual_memory().available * 0.8
+    free = free_memory_bytes()
     if spec.weight_bytes(args.dtype) > free:
         fits = [s for s in presets(spec.family) if s.weight_bytes(args.dtype) <= free]
         nearest = max(fits, key=lambda s: s.params(), default=None)

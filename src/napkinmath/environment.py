@@ -55,6 +55,13 @@ def machine(device: str) -> dict[str, Any]:
     return facts
 
 
+def free_memory_bytes() -> float:
+    """Main memory that weights may take here: what is free, less a fifth for everything else."""
+    import psutil
+
+    return float(psutil.virtual_memory().available) * 0.8
+
+
 def synchronize(device: str) -> None:
     """Wait until the device has done what was asked of it; nothing to do on a CPU."""
     import torch

@@ -279,6 +279,21 @@ def with_cache(hit_rate: Value, hit_cost: Value, miss_cost: Value) -> Value:
     return hit_rate * hit_cost + (1 - hit_rate) * miss_cost
 
 
+def conversation_prefill_tokens(turns: Value, prefix_tokens: Value, turn_tokens: Value, reply_tokens: Value, reuse: Value = 0) -> Value:
+    """Prompt tokens of a conversation whose every turn sends the whole history again: prefix, all inputs so far, all replies but this one's.
+
+    With ``reuse`` 1, what an earlier turn left in the cache (its prompt, and its reply, which decoding wrote) is not prefilled again, and
+    each input is new once. Ignores block boundaries, evictions, and the last token of a reply, which decoding leaves out of the cache.
+
+    >>> conversation_prefill_tokens(turns=3, prefix_tokens=1000, turn_tokens=100, reply_tokens=10)
+    3630
+    >>> conversation_prefill_tokens(turns=3, prefix_tokens=1000, turn_tokens=100, reply_tokens=10, reuse=1)
+    1300
+    """
+    again = turns * prefix_tokens + turn_tokens * turns * (turns + 1) // 2 + reply_tokens * turns * (turns - 1) // 2
+    return (1 - reuse) * again + reuse * (prefix_tokens + turns * turn_tokens)
+
+
 def cascade_cost(small_cost: Value, large_cost: Value, escalated: Value) -> Value:
     """Mean seconds, FLOPs or $ when every request tries a small model and a share ``escalated`` goes on to a large one.
 

@@ -15,10 +15,13 @@ import torch
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves
 
+from .environment import free_memory_bytes
+from .errors import InputError
 from .ledger import Ledger
 from .references import reference
 from .specs import Spec, preset
 from .tracing import fake_mode_of, trace
+from .units import fmt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +84,7 @@ def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **na
         attention: ``sdpa`` is what runs by default and what two counters miss; ``eager`` writes the scores out.
 
     Raises:
-        InputError: as :func:`napkinmath.reference`.
+        InputError: as :func:`napkinmath.reference`, or a module with convolutions does not fit this machine's memory.
     """
     spec = preset(spec) if isinstance(spec, str) else spec
 
@@ -93,6 +96,7 @@ def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **na
     # and in a convolution neither: there the module is real.
     on_cpu, again, traceable = built(device="cpu", fake=True), built(device="cpu", fake=True), built(device="meta")
     if any(isinstance(module, _ConvNd) for module in traceable.module.modules()):
+        require_memory(spec.name, whiteboard)
         traceable = built(device="cpu")
     traced = trace(on_cpu.module, **on_cpu.inputs)
     # Of layers that nobody reads, fused scores are in the correction for those.
@@ -103,6 +107,20 @@ def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **na
         _fvcore(traceable.module, (), traceable.inputs, traced, sum(op.flops for op in unread), _fused_attention_flops(whiteboard)),
         _torch(again.module, (), again.inputs, traced),
     ]
+
+
+def require_memory(name: str, ledger: Ledger) -> None:
+    """Refuse to build fp32 weights that do not fit here.
+
+    Raises:
+        InputError: says what it takes, what there is, and what to do.
+    """
+    free = free_memory_bytes()
+    if 4 * ledger.params > free:
+        raise InputError(
+            f"{name}: fvcore counts convolutions only in a module that really runs, which takes {fmt(4 * ledger.params, 'B')} of weights, "
+            f"and {fmt(free, 'B')} can be used here; napkinmath.trace counts it on meta without any"
+        )
 
 
 def _fvcore(
@@ -132,6 +150,11 @@ def _fvcore(
         corrections.append(
             Correction("has no formula for convolutions whose padding is a word ('same') and counts them as nothing", worded)
         )
+    if skipped.keys() & {"aten::lstm", "aten::gru", "aten::rnn_tanh"}:
+        layers = _flops_within(module, torch.nn.RNNBase, ledger)
+        corrections.append(Correction("has no formula for recurrent layers and counts them as nothing", layers))
+    if lost := _lost_batch_flops(module, ledger, tensors[0].shape[0]):
+        corrections.append(Correction("counts a weight times a batch of matrices as one product, not one per sequence", lost))
     if unread_flops:
         corrections.append(
             Correction("follows torch.jit.trace, which drops layers whose output nobody reads; they run all the same", unread_flops)
@@ -144,9 +167,11 @@ def _torch(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, A
 
     with FlopCounterMode(display=False) as counter, torch.no_grad(), fake_mode_of(inputs, kwargs):
         module(*inputs, **kwargs)
-    missing = sum(op.flops for op in ledger if op.op.startswith("aten._scaled_dot_product_flash_attention_for_cpu"))
-    corrections = (Correction("has no formula for the CPU's fused attention and counts it as nothing", missing),) if missing else ()
-    return Reading("torch.utils.flop_counter", int(counter.get_total_flops()), "FLOP", corrections)
+    corrections = []
+    for operator, what in (("_scaled_dot_product_flash_attention_for_cpu", "fused attention"), ("mkldnn_rnn_layer", "LSTM layer")):
+        if missing := sum(op.flops for op in ledger if op.op.startswith(f"aten.{operator}")):
+            corrections.append(Correction(f"has no formula for the CPU's {what} and counts it as nothing", missing))
+    return Reading("torch.utils.flop_counter", int(counter.get_total_flops()), "FLOP", tuple(corrections))
 
 
 def witness_table(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **named: Any) -> pd.DataFrame:
@@ -172,6 +197,19 @@ def _fused_attention_flops(ledger: Ledger) -> int:
     return sum(op.flops for op in ledger if op.kind == "attention")
 
 
+def _flops_within(module: torch.nn.Module, kind: type[torch.nn.Module], ledger: Ledger) -> int:
+    """FLOPs of the rows that stand directly under modules of one kind."""
+    paths = {name.replace(".", "/") for name, m in module.named_modules() if isinstance(m, kind)}
+    return sum(op.flops for op in ledger if op.name.rpartition("/")[0] in paths)
+
+
+def _lost_batch_flops(module: torch.nn.Module, ledger: Ledger, batch: int) -> int:
+    """FLOPs of all sequences but one of Mamba's step sizes, ``dt_proj.weight @ x``: the one product with the weight on the left."""
+    weights = {name.replace(".", "/"): m.dt_proj.weight.numel() for name, m in module.named_modules() if hasattr(m, "dt_proj")}
+    products = [op.flops for op in ledger if op.kind == "matmul" and op.params and op.params == weights.get(op.name.rpartition("/")[0])]
+    return sum(flops - flops // batch for flops in products)
+
+
 def _worded_padding_flops(module: torch.nn.Module, ledger: Ledger) -> int:
     """FLOPs of the convolutions that say ``padding="same"`` or ``"valid"``, which torch.jit.trace records as another operator."""
     worded = {name.replace(".", "/") for name, m in module.named_modules() if isinstance(m, _ConvNd) and isinstance(m.padding, str)}
@@ -182,6 +220,7 @@ def _positional(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[s
     """A module that takes tensors by position and returns tensors, as torch.jit.trace wants it."""
     names = [name for name, value in kwargs.items() if isinstance(value, torch.Tensor)]
     rest = {name: value for name, value in kwargs.items() if name not in names}
+    constants = {id(leaf) for leaf in tree_leaves(rest)}
 
     class Positional(torch.nn.Module):
         def __init__(self) -> None:
@@ -191,7 +230,7 @@ def _positional(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[s
         def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
             count = len(tensors) - len(names)
             out = self.module(*tensors[:count], **dict(zip(names, tensors[count:], strict=True)), **rest)
-            # Every output: torch.jit.trace drops what leads to none, such as BERT's pooler.
-            return tuple(t for t in tree_leaves(out) if isinstance(t, torch.Tensor))
+            # Every output: torch.jit.trace drops what leads to none, such as BERT's pooler. What only passes through is no output.
+            return tuple(t for t in tree_leaves(out) if isinstance(t, torch.Tensor) and id(t) not in constants)
 
     return Positional(), (*inputs, *(kwargs[name] for name in names))

@@ -326,3 +326,20 @@ def test_speculation_has_its_limits(acceptance, draft_tokens, draft_cost):
     assert serving.speculative_speedup(acceptance, draft_tokens, draft_cost, verify_cost=draft_tokens + 1) < 1
     # Corollary 3.9: with one draft token it pays exactly when acceptance is above the draft's cost.
     assert serving.speculative_speedup(acceptance, 1, draft_cost) == pytest.approx((1 + acceptance) / (1 + draft_cost))
+
+
+# Conversations --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turns", [1, 2, 20])
+def test_a_conversation_played_out(turns):
+    history, cached, again, new = 4000, 0, 0, 0
+    for _ in range(turns):
+        history += 1200
+        again += history
+        new += history - cached
+        history += 200
+        cached = history
+    sizes = {"turns": turns, "prefix_tokens": 4000, "turn_tokens": 1200, "reply_tokens": 200}
+    assert serving.conversation_prefill_tokens(**sizes) == again
+    assert serving.conversation_prefill_tokens(**sizes, reuse=1) == new

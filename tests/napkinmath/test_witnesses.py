@@ -68,3 +68,12 @@ def test_latent_attention_has_no_fused_kernel_on_the_cpu_and_fvcore_drops_it_all
     assert len({r.flops for r in found}) == 1
     assert [c.flops for c in found[2].corrections if "scaled_dot_product" in c.reason] == [2 * 2 * 2 * 4 * 8 * 8 * (10 + 7)]
     assert found[3].corrections == ()
+
+
+def test_a_module_that_must_really_run_and_does_not_fit_is_refused(monkeypatch):
+    from napkinmath import witnesses
+    from napkinmath.errors import InputError
+
+    monkeypatch.setattr(witnesses, "free_memory_bytes", lambda: 1e6)
+    with pytest.raises(InputError, match="resnet-18: fvcore counts convolutions only in a module that really runs, which takes 46.8 MB"):
+        readings("resnet-18")

@@ -9,6 +9,7 @@ Every function returns a chart whose data are in the chart itself, so that the w
 
 from .attention import attention_share, attention_what_if
 from .conv import head_what_if
+from .decode import decode_what_if
 from .ledgers import breakdown, roofline
 from .linear import linear_what_if
 from .runs import predicted_vs_measured, sweep
@@ -20,6 +21,7 @@ __all__ = [
     "attention_share",
     "attention_what_if",
     "breakdown",
+    "decode_what_if",
     "head_what_if",
     "linear_what_if",
     "predicted_vs_measured",

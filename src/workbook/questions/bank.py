@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,9 @@ from pydantic import ValidationError
 
 from napkinmath.errors import InputError, did_you_mean
 
-from .schema import ADAPTER, FIELDS, AnyQuestion, Question
+from ..notebooks import write_text
+from .machine import NoProfile
+from .schema import ADAPTER, KINDS, TEMPLATES, AnyQuestion, Numeric, Question
 from .variants import variants
 
 
@@ -50,6 +53,9 @@ def load_bank(path: str | Path) -> tuple[AnyQuestion, ...]:
         InputError: the file is missing or has problems; the message names file, line and id of the first.
     """
     questions, problems = read(Path(path))
+    # What this machine's profile makes of a question is no fault of the bank: the question is skipped where it would be shown.
+    about_machine = {question.id for question in questions if isinstance(question, Numeric) and question.machine}
+    problems = [problem for problem in problems if problem.id not in about_machine]
     if problems:
         more = f" ({len(problems) - 1} more: run 'workbook questions check')" if len(problems) > 1 else ""
         raise InputError(f"{problems[0]}{more}")
@@ -109,6 +115,45 @@ def read_all(paths: Iterable[Path], keys: frozenset[str] | None = None) -> tuple
     return banks, problems
 
 
+def bibliography(root: Path) -> frozenset[str]:
+    """The keys of ``book/references.bib``; none where the book has no such file, and then every key is dead."""
+    path = root / "book" / "references.bib"
+    return frozenset(re.findall(r"^@\w+\{([^,\s]+),", path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else ())
+
+
+_PUBLISHED = """# Every id under which readers may have progress or Anki notes, with its version.
+# 'workbook questions check --publish' adds new ones. Ids are permanent: to take a question away for good, remove its line by hand,
+# and never use the id again.
+"""
+
+
+def changed_ids(path: Path, versions: Mapping[str, int], complete: bool = True) -> list[Problem]:
+    """Problems with ids that were published: gone from all banks (looked for only when those are ``complete``), or an older version."""
+    problems = []
+    for line, id, published in _published(path):
+        if id not in versions and complete:
+            hint = did_you_mean(id, versions)
+            problems.append(Problem(path, line, id, f"was published and is in no bank: ids are permanent.{hint}"))
+        elif versions.get(id, published) < published:
+            problems.append(Problem(path, line, id, f"version {versions[id]} is older than version {published}, which was published"))
+    return problems
+
+
+def publish(path: Path, versions: Mapping[str, int]) -> None:
+    """Write the ids and versions that are in use now; what was published stays."""
+    known = {id: version for _, id, version in _published(path)}
+    write_text(path, _PUBLISHED + "".join(f"{id}@{version}\n" for id, version in sorted((known | dict(versions)).items())))
+
+
+def _published(path: Path) -> Iterator[tuple[int, str, int]]:
+    """Line, id and version of everything in the list."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        if line and not line.startswith("#"):
+            id, _, version = line.partition("@")
+            yield number, id, int(version)
+
+
 @cache
 def _index(root: Path, stamps: tuple[tuple[Path, float], ...]) -> dict[str, AnyQuestion]:
     return {question.id: question for path, _ in stamps for question in load_bank(path)}
@@ -136,19 +181,29 @@ def _check(item: Any, keys: frozenset[str] | None) -> tuple[AnyQuestion | None, 
     """The question, or what is wrong with it and at which key of it."""
     if not isinstance(item, dict):
         return None, [((), "expected a mapping with id, kind, level, prompt, ...")]
-    kind = item.get("kind")
-    if not isinstance(kind, str) or kind not in FIELDS:
-        said = "missing field 'kind'." if kind is None else f"kind: {kind!r} is unknown."
-        return None, [(("kind",), said + did_you_mean(str(kind), FIELDS))]
+    by = "template" if "template" in item else "kind"
+    kind, known = item.get(by), TEMPLATES if by == "template" else KINDS
+    if not isinstance(kind, str) or kind not in known:
+        said = "missing field 'kind'." if kind is None else f"{by}: {kind!r} is unknown."
+        return None, [((by,), said + did_you_mean(str(kind), known))]
+    question: AnyQuestion
+    written_as: dict[str, str] = {}
     try:
-        question = ADAPTER.validate_python(item)
+        if by == "template":
+            written = TEMPLATES[kind].model_validate(item)
+            question, written_as = written.question(), written.written_as
+        else:
+            question = ADAPTER.validate_python(item)
     except ValidationError as error:
-        return None, [_translate(problem, kind) for problem in error.errors()]
+        return None, [_translate(problem, by, set(known[kind].model_fields)) for problem in error.errors()]
     try:
         variants(question)
+    except NoProfile:
+        pass
     except InputError as error:
-        field = str(error).split(":")[0].split("[")[0]
-        return None, [((field,), str(error))]
+        field, rest = re.match(r"(\w*)(.*)", str(error), re.DOTALL).groups()  # type: ignore[union-attr]
+        field = written_as.get(field, field)
+        return question if isinstance(question, Numeric) and question.machine else None, [((field,), field + rest)]
     dead = _dead(question, keys or frozenset()) if keys is not None else []
     return question, [(("sources",), f"sources: {key!r} is not in the bibliography.{did_you_mean(key, keys or ())}") for key in dead]
 
@@ -158,14 +213,15 @@ def _dead(question: Question, keys: frozenset[str]) -> list[str]:
     return [key for key in question.sources if " " not in key and "://" not in key and key not in keys]
 
 
-def _translate(problem: Any, kind: str) -> tuple[tuple[Any, ...], str]:
+def _translate(problem: Any, by: str, fields: set[str]) -> tuple[tuple[Any, ...], str]:
     """One of pydantic's errors as a line of ours: the field's path and what to do."""
-    where = tuple(part for part in problem["loc"][1:] if isinstance(part, int) or part.isidentifier())  # not the members of a union
+    inside = problem["loc"][1:] if by == "kind" else problem["loc"]  # the union of kinds comes first
+    where = tuple(part for part in inside if isinstance(part, int) or part.isidentifier())  # not the members of a union
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
     if problem["type"] == "missing":
         return where, f"missing field '{path}'"
     if problem["type"] == "extra_forbidden":
-        return where, f"unknown field '{path}'" + (f".{did_you_mean(path, FIELDS[kind])}" if len(where) == 1 else "")
+        return where, f"unknown field '{path}'" + (f".{did_you_mean(path, fields)}" if len(where) == 1 else "")
     if problem["type"] == "string_type":
         return where, f"{path}: YAML reads {problem['input']!r} as a {type(problem['input']).__name__}; put it in quotes"
     message = problem["msg"].removeprefix("Value error, ")

@@ -17,11 +17,12 @@ from sphinx.util.typing import ExtensionMetadata
 
 from napkinmath.errors import InputError, did_you_mean
 
+from . import review
 from .bank import find_root, load_bank
 from .schema import AnyQuestion
-from .web import Piece, Text, block
+from .web import Piece, Text, block, draw, entry
 
-SCRIPTS = ("self-check-grader.js", "self-check.js")
+SCRIPTS = ("self-check-grader.js", "self-check-progress.js", "self-check.js")
 STYLE = "self-check.css"
 
 
@@ -35,11 +36,12 @@ class SelfCheck(SphinxDirective):
         try:
             path = self._bank()
             chosen = self._choose(load_bank(path), asked)
-            pieces = block(chosen, first=len(asked) + 1, with_table=not asked)
+            drawn = draw(chosen)
+            pieces = block(drawn, first=len(asked) + 1, with_table=not asked)
         except InputError as error:
             raise self.error(f"self-check: {error}") from error
         self.env.note_dependency(str(path))
-        self.env.metadata[self.env.docname]["self_check"] = True
+        self.env.metadata[self.env.docname].setdefault("self_check", []).extend(entry(one) for one in drawn)
         asked += [question.id for question in chosen]
         return self._nodes(pieces)
 
@@ -99,9 +101,11 @@ def _add_assets(app: Sphinx, page: str, template: str, context: dict[str, Any], 
         for script in SCRIPTS:
             app.add_js_file(script, loading_method="defer")
         app.add_css_file(STYLE)
+        review.write_chapter(app, page, context["body"])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("self-check", SelfCheck)
     app.connect("html-page-context", _add_assets)
+    review.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

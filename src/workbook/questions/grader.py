@@ -6,6 +6,7 @@ band), then the wider bands. What cannot be read, or could mean several things, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Literal
 from napkinmath import units
 from napkinmath.errors import InputError
 
-from .schema import AnyQuestion, Choice, Multi, Numeric, Open
+from .schema import AnyQuestion, Choice, Multi, Numeric, Open, Order
 from .variants import Variant
 
 Outcome = Literal["exact", "slip", "good", "order", "off", "right", "partial", "wrong", "ask"]
@@ -30,6 +31,9 @@ SAYS = {
     "bare": "'{text}' without a unit reads as {text} {unit}. Type the unit that you mean.",
     "right": "Right.",
     "wrong": "Not this one.",
+    "whole": "'{text}' is not a whole number, and the answer counts whole things. Round it the way that you would build it.",
+    "pairs": "{hits} of {total} pairs are in the right order.",
+    "sequence": "Name each of the {total} once, in your order.",
     "partial": "{hits} of {total} options judged right.",
     "none": "Choose an option first.",
     "points": "{score} of {worth} points.",
@@ -50,6 +54,7 @@ class Verdict:
         say: one plain sentence.
         slip: which of the variant's slips explains the answer, if one does.
         show: the options whose feedback the reader should see.
+        log_ratio: of an estimate that was graded, the decimal logarithm of estimate over answer.
     """
 
     outcome: Outcome
@@ -57,6 +62,7 @@ class Verdict:
     say: str
     slip: int | None = None
     show: tuple[int, ...] = ()
+    log_ratio: float | None = None
 
 
 def grade(question: AnyQuestion, variant: Variant, answer: str | float | Collection[int]) -> Verdict:
@@ -66,12 +72,13 @@ def grade(question: AnyQuestion, variant: Variant, answer: str | float | Collect
         question: the question.
         variant: the variant that was shown.
         answer: for a numeric question what was typed, taken in the unit asked for, or a number in base units; for the
-            others the numbers of the chosen options, or of the rubric points that the reader's own answer made.
+            others the numbers of the chosen options, of all of them in the reader's order, or of the rubric points that the
+            reader's own answer made.
 
     >>> from .schema import Choice, Option
     >>> pair = (Option(text="yes", feedback="so it is", correct=True), Option(text="no", feedback="it is"))
     >>> grade(Choice(id="x", kind="choice", level=1, prompt="?", options=pair), Variant(0, "?"), [1])
-    Verdict(outcome='wrong', right=False, say='Not this one.', slip=None, show=(1,))
+    Verdict(outcome='wrong', right=False, say='Not this one.', slip=None, show=(1,), log_ratio=None)
     """
     if isinstance(question, Numeric):
         unit = question.answer.unit
@@ -80,6 +87,8 @@ def grade(question: AnyQuestion, variant: Variant, answer: str | float | Collect
         return _grade_number(question, variant, answer, unit)
     if isinstance(answer, str | float):
         raise InputError(f"{question.id}: a {question.kind} question takes option numbers, not {answer!r}")
+    if isinstance(question, Order):
+        return _grade_order(question, list(answer))
     chosen = set(answer)
     if isinstance(question, Open):
         return _grade_points(question, chosen)
@@ -94,23 +103,29 @@ def _grade_number(question: Numeric, variant: Variant, text: str, unit: str) -> 
         return Verdict("ask", False, str(error))
     if quantity.value <= 0:
         return _ask("positive", text=units.clean(text))
+    if question.answer.whole and abs(quantity.value - math.floor(quantity.value + 0.5)) > 1e-9 * quantity.value:
+        return _ask("whole", text=units.clean(text))
     off = _ratio(quantity.value, truth)
     words = {"factor": factor_text(off), "direction": "high" if quantity.value > truth else "low", "answer": variant.answer_text}
+    outcome: Outcome
+    slip = next((number for number, (value, _) in enumerate(variant.slips) if _ratio(quantity.value, value) <= bands.exact), None)
     if off <= bands.exact:
-        return Verdict("exact", True, SAYS["exact"].format(**words))
-    for number, (value, _) in enumerate(variant.slips):
-        if _ratio(quantity.value, value) <= bands.exact:
-            return Verdict("slip", False, SAYS["slip"].format(**words), slip=number)
-    if off <= bands.good:
-        return Verdict("good", True, SAYS["good"].format(**words))
-    if (
-        quantity.bare
-        and quantity.unit not in ("", "%", "$")
-        and any(_ratio(quantity.value * 10.0 ** (3 * n), truth) <= bands.good for n in range(-5, 6))
-    ):
+        outcome, slip = "exact", None
+    elif slip is not None:
+        outcome = "slip"
+    elif off <= bands.good:
+        outcome = "good"
+    elif quantity.bare and quantity.unit not in ("", "%", "$") and _off_by_thousands(quantity.value, truth, bands.good):
         return _ask("bare", text=units.clean(text), unit=unit)
-    outcome: Outcome = "order" if off <= bands.order else "off"
-    return Verdict(outcome, False, SAYS[outcome].format(**words))
+    else:
+        outcome = "order" if off <= bands.order else "off"
+    log_ratio = round(math.log10(quantity.value) - math.log10(truth), 3)
+    return Verdict(outcome, outcome in ("exact", "good"), SAYS[outcome].format(**words), slip, log_ratio=log_ratio)
+
+
+def _off_by_thousands(value: float, truth: float, band: float) -> bool:
+    """Whether another prefix would make it right: then the reader forgot the unit."""
+    return any(_ratio(value * 10.0 ** (3 * n), truth) <= band for n in range(-5, 6))
 
 
 def _grade_options(question: Choice | Multi, chosen: set[int]) -> Verdict:
@@ -118,12 +133,25 @@ def _grade_options(question: Choice | Multi, chosen: set[int]) -> Verdict:
     if not chosen:
         return _ask("none")
     show = tuple(n for n in range(total) if n in chosen or (n in correct and isinstance(question, Multi)))
-    if chosen == correct:
+    hits = sum((n in chosen) == (n in correct) for n in range(total))
+    if hits == total:
         return Verdict("right", True, SAYS["right"], show=show)
     if isinstance(question, Choice):
         return Verdict("wrong", False, SAYS["wrong"], show=show)
-    hits = total - len(chosen ^ correct)
     return Verdict("partial", False, SAYS["partial"].format(hits=hits, total=total), show=show)
+
+
+def _grade_order(question: Order, order: list[int]) -> Verdict:
+    """By pairs; the feedback is that of neighbours who should change places."""
+    count = len(question.options)
+    if sorted(order) != list(range(count)):
+        return _ask("sequence", total=str(count))
+    pairs = list(itertools.combinations(order, 2))
+    hits = sum(left < right for left, right in pairs)
+    if hits == len(pairs):
+        return Verdict("right", True, SAYS["right"], show=tuple(order))
+    swapped = {place for left, right in itertools.pairwise(order) if left > right for place in (left, right)}
+    return Verdict("partial", False, SAYS["pairs"].format(hits=hits, total=len(pairs)), show=tuple(sorted(swapped)))
 
 
 def _grade_points(question: Open, made: set[int]) -> Verdict:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from napkinmath.errors import InputError
 
 from .bank import find
 from .grader import Verdict, grade
-from .schema import AnyQuestion, Choice, Multi, Numeric, Open
+from .schema import AnyQuestion, Choice, Multi, Numeric, Open, Order
 from .template import plain
-from .variants import Variant, variants
+from .variants import Variant, shown_order, variants
 
 LETTERS = "abcdefgh"
 
@@ -21,8 +21,9 @@ def check(id: str, answer: str | float | Collection[str] | None = None) -> None:
 
     Args:
         id: the question's id.
-        answer: a quantity (``2.1e9``, ``"2.1 GB"``), a letter (``"b"``), letters (``"a, c"``), or for an open question the
-            numbers of the rubric points that your own answer makes (``"1, 3"``). None prints the question.
+        answer: a quantity (``2.1e9``, ``"2.1 GB"``), a letter (``"b"``), letters (``"a, c"``), to put in order all letters in your
+            order (``"c, a, b"``), or for an open question the numbers of the rubric points that your own answer makes
+            (``"1, 3"``). None prints the question.
 
     Raises:
         InputError: no such question, no bank in or above the working directory, or an answer of the wrong form.
@@ -34,13 +35,13 @@ def check(id: str, answer: str | float | Collection[str] | None = None) -> None:
     elif isinstance(question, Open):
         print(_open_text(question, variant, answer))
     else:
-        taken = answer if isinstance(question, Numeric) and isinstance(answer, str | float | int) else _numbers(question, answer)
+        taken = answer if isinstance(question, Numeric) and isinstance(answer, str | float | int) else numbers(question, answer)
         print(_verdict_text(question, variant, grade(question, variant, taken)))
 
 
 def _question_text(question: AnyQuestion, variant: Variant) -> str:
     lines = [_wrap(plain(variant.prompt))]
-    lines += [_wrap(plain(text), f"  {letter}) ") for letter, (text, _) in zip(LETTERS, variant.options, strict=False)]
+    lines += [_wrap(plain(variant.options[n][0]), f"  {letter}) ") for letter, n in zip(LETTERS, shown(question), strict=False)]
     if isinstance(question, Open):
         lines.append(f'Say it aloud or write it down, then score yourself: check("{question.id}", "").')
     else:
@@ -48,9 +49,18 @@ def _question_text(question: AnyQuestion, variant: Variant) -> str:
     return "\n".join(lines)
 
 
+def shown(question: AnyQuestion) -> Sequence[int]:
+    """The options in the order of their letters: the file's, which for an ``order`` question would be the answer."""
+    if isinstance(question, Order):
+        return shown_order(question)
+    return range(len(question.options)) if isinstance(question, Choice | Multi) else ()
+
+
 def _form(question: AnyQuestion) -> str:
     if isinstance(question, Numeric):
         return f"a quantity in {question.answer.unit}" if question.answer.unit else "a number"
+    if isinstance(question, Order):
+        return "all letters in your order"
     return "a letter" if isinstance(question, Choice) else "letters"
 
 
@@ -58,7 +68,8 @@ def _verdict_text(question: AnyQuestion, variant: Variant, verdict: Verdict) -> 
     lines = [_wrap(verdict.say)]
     if verdict.slip is not None:
         lines.append(_wrap(plain(variant.slips[verdict.slip][1])))
-    lines += [_wrap(plain(variant.options[n][1]), f"  {LETTERS[n]}) ") for n in verdict.show]
+    order = list(shown(question))
+    lines += [_wrap(plain(variant.options[n][1]), f"  {LETTERS[order.index(n)]}) ") for n in verdict.show]
     if verdict.right and variant.explain:
         lines.append(_wrap(plain(variant.explain)))
     return "\n".join(lines)
@@ -69,22 +80,26 @@ def _open_text(question: Open, variant: Variant, answer: str | float | Collectio
     points = zip(question.rubric, variant.rubric, strict=True)
     lines += [_wrap(plain(text), f"  {n}. ") + f" [{point.worth}]" for n, (point, text) in enumerate(points, 1)]
     if answer != "":
-        lines.append(grade(question, variant, _numbers(question, answer)).say)
+        lines.append(grade(question, variant, numbers(question, answer)).say)
     return "\n".join(lines)
 
 
-def _numbers(question: AnyQuestion, answer: str | float | Collection[str]) -> list[int]:
+def numbers(question: AnyQuestion, answer: str | float | Collection[str]) -> list[int]:
     """Option numbers from 0, of letters for a choice and of rubric numbers from 1 for an open question."""
-    if isinstance(question, Choice | Multi):
+    if isinstance(question, Choice | Multi | Order):
         names = list(LETTERS[: len(question.options)])
     else:
         names = [str(n) for n in range(1, len(question.rubric) + 1)] if isinstance(question, Open) else []
-    parts = str(answer).replace(",", " ").split() if isinstance(answer, str | float | int) else answer
-    typed = [str(part) for part in parts]
+    if isinstance(answer, str | float | int):
+        text = str(answer).replace(",", " ")
+        typed = list(text.replace(" ", "")) if names[:1] == ["a"] and text.replace(" ", "").isalpha() else text.split()  # "cab" is c, a, b
+    else:
+        typed = [str(part) for part in answer]
     for part in typed:
         if part.lower() not in names:
             raise InputError(f"answer {part!r} to {question.id}: choose from {', '.join(names) or 'a quantity such as 2.1e9 or 2.1 GB'}")
-    return [names.index(part.lower()) for part in typed]
+    found = [names.index(part.lower()) for part in typed]
+    return [shown(question)[number] for number in found] if isinstance(question, Order) else found
 
 
 def _wrap(text: str, lead: str = "") -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -17,11 +18,15 @@ from napkinmath import units
 from napkinmath.errors import InputError
 
 from ..evaluate import Evaluated, evaluate
-from .schema import Answer, AnyQuestion, Choice, Multi, Numeric, Slip, Value
+from .machine import NoProfile, this_machine
+from .schema import Answer, AnyQuestion, Choice, Multi, Numeric, Order, Slip, Value
 from .template import fill
 
 #: Fewer draws than this and a reader learns the answer instead of the method.
 MIN_VARIANTS = 5
+#: Things to put in order that differ by less than this factor are no question about judgement.
+MIN_STEP = 1.1
+_INTERNAL_LINK = re.compile(r"\]\((?!https?://)[^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Variant:
         index: its number among the question's variants.
         prompt: what is asked.
         explain: why the answer is what it is; empty when there is nothing to add.
-        options: (text, feedback) of each option of a choice.
+        options: (text, feedback) of each option of a choice, or of each thing to put in order.
         rubric: the points of an open question.
         model_answer: of an open question.
         answer: of a numeric question, in base units.
@@ -55,17 +60,27 @@ def variants(question: AnyQuestion) -> tuple[Variant, ...]:
     """Every variant of a question.
 
     Raises:
-        InputError: a template that does not fill, too few draws, an answer that is not finite and positive, or slips that
-            cannot be told from the answer or from one another.
+        NoProfile: the question is about this machine, which has no profile.
+        InputError: a template that does not fill, too few draws, an answer that is not finite and positive, slips that
+            cannot be told from the answer or from one another, or things in another order than their values.
     """
     if isinstance(question, Numeric):
         return tuple(_numeric(question, index, fields) for index, fields in enumerate(draws(question)))
     base = Variant(0, prompt=_fill("prompt", question.prompt, {}), explain=_fill("explain", question.explain or "", {}))
-    if isinstance(question, Choice | Multi):
+    if isinstance(question, Choice | Multi | Order):
         options = tuple((_fill("options", option.text, {}), _fill("options", option.feedback, {})) for option in question.options)
+        if isinstance(question, Order):
+            _check_order(question)
         return (replace(base, options=options),)
     rubric = tuple(_fill("rubric", point.point, {}) for point in question.rubric)
     return (replace(base, rubric=rubric, model_answer=_fill("model_answer", question.model_answer, {})),)
+
+
+def shown_order(question: Order) -> tuple[int, ...]:
+    """The order in which a notebook, a terminal and paper show an ``order`` question: by its id alone, and never the right one."""
+    order = list(range(len(question.options)))
+    random.Random(question.id).shuffle(order)
+    return tuple(order if order != sorted(order) else [*order[1:], order[0]])
 
 
 def draws(question: Numeric) -> list[dict[str, Value]]:
@@ -86,19 +101,22 @@ def draws(question: Numeric) -> list[dict[str, Value]]:
 def _numeric(question: Numeric, index: int, fields: dict[str, Value]) -> Variant:
     try:
         return _computed(question, index, fields)
+    except NoProfile:
+        raise
     except InputError as error:
         drawn = ", ".join(f"{name}={value}" for name, value in fields.items())
         raise InputError(f"{error} (variant {index}: {drawn})") from error
 
 
 def _computed(question: Numeric, index: int, fields: dict[str, Value]) -> Variant:
-    answer = _answer(question.answer, fields)
-    known = {**fields, "answer": answer}
+    here = {**fields, "this_machine": this_machine()} if question.machine else fields
+    answer = _answer(question.answer, here, fields)
+    known = {**here, "answer": answer}
     slips = tuple((_slip(n, slip, answer, known), _fill(f"slips[{n}].say", slip.say, known)) for n, slip in enumerate(question.slips))
     _check_distinct(question, answer, slips)
     return Variant(
         index,
-        prompt=_fill("prompt", question.prompt, fields),
+        prompt=_fill("prompt", question.prompt, here),
         explain=_fill("explain", question.explain or "", known),
         answer=float(answer.value),
         answer_text=answer.text,
@@ -106,18 +124,20 @@ def _computed(question: Numeric, index: int, fields: dict[str, Value]) -> Varian
     )
 
 
-def _answer(answer: Answer, fields: dict[str, Value]) -> Evaluated:
+def _answer(answer: Answer, known: Mapping[str, Any], params: Iterable[str]) -> Evaluated:
     """The answer as computed, shown in the unit asked for, with a prefix when that is a base unit."""
     expression = answer.expr
     if answer.call is not None:
-        arguments = {**{name: name for name in fields}, **{name: repr(value) for name, value in answer.args.items()}}
+        arguments = {**{name: name for name in params}, **{name: repr(value) for name, value in answer.args.items()}}
         expression = f"{answer.call}({', '.join(f'{name}={value}' for name, value in arguments.items())})"
     try:
         one = units.parse(f"1 {answer.unit}")
-        computed = evaluate(f"{expression} -> {answer.unit or 'number'}", fields)
+        computed = evaluate(f"{expression} -> {answer.unit or 'number'}", known)
     except InputError as error:
         raise InputError(f"answer: {error}") from error
     value = _positive("answer", computed.value)
+    if answer.whole and not value.is_integer():
+        raise InputError(f"answer: {value:g} is not a whole number, and 'whole' says that the answer is")
     is_base = answer.unit == one.unit and answer.unit != ""
     return Evaluated(value, one.unit, units.fmt(value, one.unit) if is_base else computed.text)
 
@@ -126,17 +146,33 @@ def _slip(number: int, slip: Slip, answer: Evaluated, known: dict[str, Any]) -> 
     name = f"slips[{number}]"
     if slip.factor is not None:
         return _positive(name, slip.factor * answer.value)
+    return _value(name, str(slip.expr), known)
+
+
+def _value(name: str, expression: str, known: Mapping[str, Any] | None = None) -> float:
     try:
-        wrong = evaluate(str(slip.expr), known)
+        value = evaluate(expression, known).value
     except InputError as error:
-        raise InputError(f"{name}.expr: {error}") from error
-    return _positive(name, wrong.value)
+        raise InputError(f"{name}: {error}") from error
+    return _positive(name, value)
 
 
 def _positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
         raise InputError(f"{name}: {value!r} is not a finite number above zero")
     return float(value)
+
+
+def _check_order(question: Order) -> None:
+    """The values, where they are given, must rise or fall in the order of the file."""
+    if question.options[0].value is None:
+        return
+    values = [_value(f"options[{n}].value", str(option.value)) for n, option in enumerate(question.options)]
+    rising = values[-1] > values[0]
+    for n, (left, right) in enumerate(itertools.pairwise(values)):
+        if (right / left if rising else left / right) < MIN_STEP:
+            way = "above" if rising else "below"
+            raise InputError(f"options[{n + 1}].value: {right:.6g} is not {MIN_STEP - 1:.0%} or more {way} options[{n}] ({left:.6g})")
 
 
 def _check_distinct(question: Numeric, answer: Evaluated, slips: tuple[tuple[float, str], ...]) -> None:
@@ -148,6 +184,8 @@ def _check_distinct(question: Numeric, answer: Evaluated, slips: tuple[tuple[flo
 
 
 def _fill(name: str, text: str, fields: Mapping[str, Any]) -> str:
+    if link := _INTERNAL_LINK.search(re.sub(r"`[^`]*`", "", text)):
+        raise InputError(f"{name}: the link {link[0]!r} leads nowhere in a notebook, a terminal or Anki; write an address")
     try:
         return fill(text, fields)
     except InputError as error:

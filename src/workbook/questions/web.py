@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from napkinmath import units
+from napkinmath.errors import InputError
 
-from . import grader
-from .schema import AnyQuestion, Choice, Multi, Numeric, Open
-from .variants import Variant, variants
+from . import grader, progress, schedule
+from .machine import NoProfile
+from .progress import MAX_TEXT
+from .schema import AnyQuestion, Choice, Multi, Numeric, Open, Order
+from .variants import Variant, shown_order, variants
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,25 @@ class Text:
 
 Piece = str | Text
 
-KIND_NAMES = {"choice": "Choose one", "multi": "Choose all that apply", "numeric": "Estimate", "open": "In your own words"}
+KIND_NAMES = {
+    "choice": "Choose one",
+    "multi": "Choose all that apply",
+    "numeric": "Estimate",
+    "order": "Put in order",
+    "open": "In your own words",
+}
 LEVEL_NAMES = {1: "recall", 2: "apply", 3: "judge"}
 
 
 def table() -> dict[str, Any]:
-    """What the website's grader needs once per page: units, and the graders' sentences."""
-    return {"units": units.table(), "says": grader.SAYS, "open_pass": grader.OPEN_PASS}
+    """What the website's scripts need once per page: units, sentences, the schedule's intervals, the format of saved progress."""
+    return {
+        "units": units.table(),
+        "says": grader.SAYS,
+        "open_pass": grader.OPEN_PASS,
+        "intervals": schedule.INTERVALS,
+        "progress": {"format": progress.FORMAT, "version": progress.VERSION, "says": progress.SAYS},
+    }
 
 
 def data(question: AnyQuestion, drawn: Sequence[Variant]) -> dict[str, Any]:
@@ -43,9 +58,12 @@ def data(question: AnyQuestion, drawn: Sequence[Variant]) -> dict[str, Any]:
     common = {"id": question.id, "version": question.version, "kind": question.kind}
     if isinstance(question, Numeric):
         found = [{"answer": v.answer, "text": v.answer_text, "slips": [value for value, _ in v.slips]} for v in drawn]
-        return {**common, "unit": question.answer.unit, "bands": question.grade.model_dump(), "variants": found}
+        unit = {"unit": question.answer.unit, "whole": question.answer.whole}
+        return {**common, **unit, "bands": question.grade.model_dump(), "variants": found}
     if isinstance(question, Open):
         return {**common, "points": [point.worth for point in question.rubric]}
+    if isinstance(question, Order):
+        return {**common, "options": len(question.options)}
     return {**common, "options": len(question.options), "correct": question.correct, "shuffle": question.shuffle}
 
 
@@ -55,36 +73,78 @@ def script(value: Any, css_class: str) -> str:
     return f'<script type="application/json" class="{css_class}">{text.replace("<", chr(92) + "u003c")}</script>'
 
 
-def block(questions: Sequence[AnyQuestion], *, first: int = 1, with_table: bool = True) -> list[Piece]:
+@dataclass(frozen=True)
+class Drawn:
+    """A question with its variants, or with the reason why this machine's readers are not asked it."""
+
+    question: AnyQuestion
+    variants: Sequence[Variant] = ()
+    why_not: str = ""
+
+
+def draw(questions: Sequence[AnyQuestion]) -> list[Drawn]:
+    """Every question made concrete; one about this machine is left out where there is no profile, or where it does not work out."""
+    drawn = []
+    for question in questions:
+        try:
+            drawn.append(Drawn(question, variants(question)))
+        except InputError as error:
+            if not (isinstance(question, Numeric) and question.machine):
+                raise
+            why = str(error) if isinstance(error, NoProfile) else f"This question does not work out on your machine: {error}."
+            drawn.append(Drawn(question, why_not=why))
+    return drawn
+
+
+def entry(drawn: Drawn) -> dict[str, Any]:
+    """What the review page needs to choose a question, before its text is loaded."""
+    question = drawn.question
+    known = {"id": question.id, "version": question.version, "kind": question.kind, "level": question.level, "tags": list(question.tags)}
+    return known | ({"why_not": drawn.why_not} if drawn.why_not else {})
+
+
+def block(drawn: Sequence[Drawn], *, first: int = 1, with_table: bool = True) -> list[Piece]:
     """A set of questions: each with its form and its folded answer, then the answer key that print shows.
 
     Args:
-        questions: at least one.
+        drawn: at least one.
         first: the number of the first question.
         with_table: emit :func:`table` too; once per page.
     """
-    drawn = [(question, variants(question)) for question in questions]
     name = f"Self-check, questions {first} to {first + len(drawn) - 1}"
     pieces: list[Piece] = [f'<section class="self-check" aria-label="{name}">']
-    for number, (question, own) in enumerate(drawn, first):
-        pieces += _item(question, own, number)
+    numbered = list(enumerate(drawn, first))
+    for number, one in numbered:
+        pieces += _skipped(one.question, number, one.why_not) if one.why_not else _item(one.question, one.variants, number)
     pieces += ['<div class="sc-key"><p class="sc-key-title">Answer key</p>']
-    for number, (question, own) in enumerate(drawn, first):
+    asked = [(number, one.question, one.variants) for number, one in numbered if not one.why_not]
+    for number, question, own in asked:
         pieces += [
             f'<div class="sc-key-item" data-id="{question.id}"><span class="sc-number">{number}.</span>',
             *_key(question, own),
             "</div>",
         ]
-    pieces += ["</div>", script([data(question, own) for question, own in drawn], "sc-data")]
+    pieces += ["</div>", script([data(question, own) for _, question, own in asked], "sc-data")]
     return [*pieces, *([script(table(), "sc-table")] if with_table else []), "</section>"]
+
+
+def _label(question: AnyQuestion, number: int) -> str:
+    label = f"{KIND_NAMES[question.kind]} · {LEVEL_NAMES[question.level]}"
+    return f'<span class="sc-number">{number}.</span> {label}'
+
+
+def _skipped(question: AnyQuestion, number: int, why: str) -> list[Piece]:
+    return [
+        f'<div class="sc-skipped" id="{question.id}"><p class="sc-legend">{_label(question, number)} · skipped</p>',
+        f"<p>{html.escape(why)} The next build of the book asks it here.</p></div>",
+    ]
 
 
 def _item(question: AnyQuestion, drawn: Sequence[Variant], number: int) -> list[Piece]:
     name = question.id
-    label = f"{KIND_NAMES[question.kind]} · {LEVEL_NAMES[question.level]}"
     return [
         f'<div class="sc-item" id="{name}" data-id="{name}" data-kind="{question.kind}">',
-        f'<fieldset aria-describedby="{name}-prompt"><legend><span class="sc-number">{number}.</span> {label}'
+        f'<fieldset aria-describedby="{name}-prompt"><legend>{_label(question, number)}'
         f' <span class="sc-state"></span></legend><div class="sc-prompt" id="{name}-prompt">',
         *_each(drawn, lambda variant: [Text(variant.prompt)]),
         "</div>",
@@ -104,15 +164,30 @@ def _controls(question: AnyQuestion, variant: Variant) -> list[Piece]:
         pieces: list[Piece] = ['<div class="sc-options">']
         for n, (text, _) in enumerate(variant.options):
             control = f'<input type="{kind}" name="{name}" id="{name}-{n}" value="{n}">'
-            pieces += [f'<div class="sc-option">{control}<label for="{name}-{n}">', Text(text, inline=True), "</label></div>"]
+            pieces += [f'<div class="sc-option" data-n="{n}">{control}<label for="{name}-{n}">', Text(text, inline=True), "</label></div>"]
         return [*pieces, "</div>"]
+    if isinstance(question, Order):
+        pieces = ['<ol class="sc-order">']
+        for n in shown_order(question):
+            pieces += [f'<li data-n="{n}"><span id="{name}-{n}">', Text(variant.options[n][0], inline=True), "</span>"]
+            pieces += ['<span class="sc-moves">', _move(name, n, -1, "up", "↑"), _move(name, n, 1, "down", "↓"), "</span></li>"]
+        return [*pieces, "</ol>"]
     if isinstance(question, Numeric):
         unit = html.escape(question.answer.unit)
         asked = f"Your estimate in {unit}" if unit else "Your estimate, a number"
         control = f'<input type="text" id="{name}-answer" autocomplete="off" autocapitalize="off" spellcheck="false">'
     else:
-        asked, control = "Your answer, for yourself", f'<textarea id="{name}-answer" rows="4"></textarea>'
+        asked, control = "Your answer, for yourself", f'<textarea id="{name}-answer" rows="4" maxlength="{MAX_TEXT}"></textarea>'
     return [f'<p class="sc-typed"><label for="{name}-answer">{asked}</label> {control}</p>']
+
+
+def _move(name: str, n: int, by: int, way: str, sign: str) -> str:
+    """A button that moves a line; it is named after the line. Shown where there is a script."""
+    own = f"{name}-{n}-{way}"
+    return (
+        f'<button type="button" class="sc-button" value="{by}" id="{own}" aria-label="Move {way}:" '
+        f'aria-labelledby="{own} {name}-{n}">{sign}</button>'
+    )
 
 
 def _answer(question: AnyQuestion, drawn: Sequence[Variant]) -> list[Piece]:
@@ -124,11 +199,16 @@ def _answer(question: AnyQuestion, drawn: Sequence[Variant]) -> list[Piece]:
             pieces += [
                 f'<li data-option="{n}"><strong>{mark}:</strong> <em>',
                 Text(text, inline=True),
-                "</em>. ",
+                f"</em>{_stop(text)} ",
                 Text(feedback, inline=True),
                 "</li>",
             ]
         return [*pieces, "</ul>", *_explain(drawn)]
+    if isinstance(question, Order):
+        pieces = ["<ol>"]
+        for n, (text, feedback) in enumerate(drawn[0].options):
+            pieces += [f'<li data-option="{n}"><em>', Text(text, inline=True), f"</em>{_stop(text)} ", Text(feedback, inline=True), "</li>"]
+        return [*pieces, "</ol>", *_explain(drawn)]
     if isinstance(question, Open):
         return [*_rubric(question, drawn[0]), '<p class="sc-model">A model answer:</p>', Text(drawn[0].model_answer), *_explain(drawn)]
 
@@ -144,6 +224,11 @@ def _answer(question: AnyQuestion, drawn: Sequence[Variant]) -> list[Piece]:
         return [*pieces, "</ul>"] if variant.slips else pieces
 
     return _each(drawn, one)
+
+
+def _stop(text: str) -> str:
+    """What ends an option before its feedback, unless it is a sentence already."""
+    return "" if text.rstrip()[-1:] in (".", "!", "?") else "."
 
 
 def _rubric(question: Open, variant: Variant) -> list[Piece]:
@@ -169,6 +254,10 @@ def _key(question: AnyQuestion, drawn: Sequence[Variant]) -> list[Piece]:
     if isinstance(question, Open):
         return [Text(drawn[0].model_answer)]
     pieces: list[Piece] = []
+    if isinstance(question, Order):
+        for n, (text, _) in enumerate(drawn[0].options, 1):
+            pieces += [f"<div>{n}. ", Text(text, inline=True), "</div>"]
+        return pieces
     for n in question.correct:
         pieces += ["<div>", Text(drawn[0].options[n][0], inline=True), "</div>"]
     return pieces

@@ -36,6 +36,29 @@ NUMERIC = """\
   explain: "It is {answer}, and {= 2 * 768 * 3072} a token."
 """
 
+ORDER = """\
+- id: four
+  kind: order
+  level: 2
+  prompt: From small to large?
+  options:
+    - {text: one, value: "bert_base.params()", feedback: because}
+    - {text: two, value: "bert_large.params()", feedback: because}
+    - {text: three, value: "llama_3_8b.params()", feedback: because}
+"""
+
+ESTIMATE = """\
+- id: five
+  template: find-the-error
+  level: 3
+  task: Does it fit?
+  estimate:
+    - {line: "It has {= bert_base.params()}.", feedback: it has}
+    - {line: At four bytes each., error: at two}
+    - {line: So no., feedback: it follows}
+  explain: It does.
+"""
+
 OPEN = """\
 - id: three
   kind: open
@@ -55,7 +78,13 @@ def problems(repository: Callable[[str], Path], text: str) -> list[str]:
 
 
 def test_what_the_mutations_below_start_from_is_sound(repository: Callable[[str], Path]) -> None:
-    assert [question.id for question in load_bank(repository(CHOICE + NUMERIC + OPEN))] == ["one", "two", "three"]
+    assert [question.id for question in load_bank(repository(CHOICE + NUMERIC + OPEN + ORDER + ESTIMATE))] == [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+    ]
 
 
 def test_above_and_below_may_compare(repository: Callable[[str], Path]) -> None:
@@ -122,6 +151,32 @@ def test_above_and_below_may_compare(repository: Callable[[str], Path]) -> None:
         (NUMERIC, "  slips:", "  grade: {good: 1.01}\n  slips:", "7: two: grade: bands must widen: exact < good < order"),
         (NUMERIC, "{= 2 * 768 * 3072}", "{= 2 * open('x')}", "9: two: explain: `2 * open('x')`: unknown name 'open'"),
         (NUMERIC, "Those are MACs.", "no", "8: two: slips[0].say: YAML reads False as a bool; put it in quotes"),
+        (ORDER, "text: two", "text: one", "1: four: two options have the same text"),
+        (
+            ORDER,
+            "text: two",
+            "text: the second option",
+            "1: four: 'second option' points at a place, but options are shuffled; name the thing",
+        ),
+        (ORDER, 'value: "bert_base.params()", ', "", "1: four: give a 'value' to every option or to none"),
+        (ORDER, "bert_base.params()", "llama_3_70b.params()", "5: four: options[2].value: 8.03026e+09 is not 10% or more below options[1]"),
+        (ORDER, "bert_large.params()", "bert_base.params()", "5: four: options[1].value: 1.09482e+08 is not 10% or more above options[0]"),
+        (ORDER, "bert_base.params()", "bert_bse.params()", "5: four: options[0].value: `bert_bse.params()`: unknown name 'bert_bse'"),
+        (ORDER, ", feedback: because}\n    - {text: three", "}\n    - {text: three", "7: four: missing field 'options[1].feedback'"),
+        (ESTIMATE, "find-the-error", "find-error", "2: five: template: 'find-error' is unknown. Did you mean 'find-the-error'?"),
+        (ESTIMATE, "  task", "  prompt", "1: five: missing field 'task'"),
+        (ESTIMATE, "error: at two", "feedback: at two", "1: five: 0 of 3 lines have an 'error'; exactly one is wrong"),
+        (ESTIMATE, "error: at two", "says: at two", "7: five: unknown field 'estimate[1].says'"),
+        (ESTIMATE, "bert_base.params", "bert_bse.params", "5: five: estimate: `bert_bse.params()`: unknown name 'bert_bse'"),
+        (ESTIMATE, "fit?", '"fit {x}?"', "4: five: task: field {x} is not supplied."),
+        (
+            NUMERIC,
+            "answer: {call: linear_flops, args: {d_in: 768, d_out: 3072}, unit: FLOP}",
+            'answer: {expr: tokens / 2, unit: "", whole: true}',
+            "6: two: answer: 0.5 is not a whole number, and 'whole' says that the answer is (variant 0: tokens=1)",
+        ),
+        (CHOICE, "Which?", '"[This](../x.md)?"', "4: one: prompt: the link '](../x.md)' leads nowhere in a notebook"),
+        (CHOICE, "  level: 1", "  level: 1\n  tags: [Big Tag]", "4: one: tags[0]: String should match pattern"),
         (OPEN, "    - {point: and so}\n", "", "5: three: rubric: Tuple should have at least 2 items after validation, not 1"),
         (CHOICE, CHOICE, "id: x", "1: expected a list of questions, each beginning with '- id: ...'"),
         (CHOICE, CHOICE, "- [", "not YAML: "),
@@ -206,4 +261,4 @@ def test_every_bank_of_the_book_is_sound() -> None:
 
 def test_the_examples_in_the_readme_are_sound(repository: Callable[[str], Path]) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "questions" / "README.md").read_text(), re.DOTALL)
-    assert {question.kind for question in load_bank(repository("".join(blocks)))} == {"choice", "numeric", "open"}
+    assert {question.kind for question in load_bank(repository("".join(blocks)))} == {"choice", "numeric", "open", "order"}

@@ -14,7 +14,7 @@ SAMPLE = (Path(__file__).parents[2] / "fixtures" / "questions" / "sample.yml").r
 
 
 @pytest.fixture(autouse=True)
-def _bank(repository: Callable[[str], Path]) -> None:
+def _bank(repository: Callable[[str], Path], own_home: Path) -> None:
     repository(SAMPLE)
 
 
@@ -35,6 +35,17 @@ def _bank(repository: Callable[[str], Path]) -> None:
         (("sample-mask", "A"), "A fused kernel may skip whole blocks; the whiteboard counts what is executed.\n"),
         (("sample-linear", "a, b, d"), "Right.\n"),
         (("sample-linear", ["a", "b"]), "3 of 4 options judged right.\n"),
+        (
+            ("sample-sizes",),
+            "  b) BERT-base, with $n_{layers} = 12$\n  c) Llama-3-8B <b onclick=alert(1)>x</b>\n  d) BERT-large\n"
+            'Answer: check("sample-sizes", ...) with all letters in your order.\n',
+        ),
+        (("sample-sizes", "a, b, d, c"), "Right.\n  a) It has 66.4 M params: half of BERT-base's layers.\n  b)"),
+        (("sample-sizes", "abcd"), "5 of 6 pairs are in the right order.\n  d) It has 335 M params: wider, and twice as deep.\n  c)"),
+        (("sample-sizes", ["d", "a", "b", "c"]), "4 of 6 pairs are in the right order.\n"),
+        (("sample-sizes", "a, b"), "Name each of the 4 once, in your order.\n"),
+        (("sample-line", "b"), "Right.\n  b) There are 8 KV heads, not 32.\nThe cache is 17.2 GB: it fits.\n"),
+        (("sample-replicas", 9.5), "'9.5' is not a whole number"),
         (("sample-flip", ""), "The rubric:\n  1. Computes the crossover: 3,072 tokens for the scores to equal the FFN [2]\n"),
         (("sample-flip", "1, 3"), "3 of 4 points.\n"),
     ],
@@ -54,6 +65,8 @@ def test_check(arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixt
         (("sample-mask", "d"), "answer 'd' to sample-mask: choose from a, b, c"),
         (("sample-mask", 1), "answer '1' to sample-mask: choose from a, b, c"),
         (("sample-flip", "4"), "answer '4' to sample-flip: choose from 1, 2, 3"),
+        (("sample-sizes", "abcx"), "answer 'x' to sample-sizes: choose from a, b, c, d"),
+        (("sample-machine",), "This question is about your machine, of which there is no profile that holds today."),
         (("sample-share", ["a"]), "answer 'a' to sample-share: choose from a quantity such as 2.1e9 or 2.1 GB"),
     ],
 )

@@ -1,0 +1,141 @@
+"""``{review}``: the page that asks questions of every chapter, when they are due.
+
+The page holds an index of all questions (id, kind, level, tags) and none of their texts. Those stand, as HTML, in one script for each
+chapter, ``_static/self-check/<page>.js``, which is written with the chapter's page and loaded when one of its questions is asked: so
+the page stays light with thousands of questions, and works from a file.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from ..notebooks import write_text
+from ..site.chart import chart, render
+from .calibration import ALT, calibration
+from .schedule import INTERVALS
+from .web import LEVEL_NAMES, script, table
+
+SCRIPTS = ("self-check-grader.js", "self-check-progress.js", "self-check.js", "self-check-review.js")
+INDEX = "<!-- self-check index -->"
+_ITEM = re.compile(r'<div class="sc-item" id="([^"]+)".*?</details></div>', re.DOTALL)
+_DATA = re.compile(r'<script type="application/json" class="sc-data">(.*?)</script>', re.DOTALL)
+
+
+class Review(SphinxDirective):
+    """The frame that ``self-check-review.js`` fills; without scripts, links to the chapters' own questions."""
+
+    def run(self) -> list[nodes.Node]:
+        from napkinmath import charts
+
+        self.env.metadata[self.env.docname]["self_check_review"] = True
+        head, tail = render(charts.spec(calibration([])) | {"description": ALT}, "chart-calibration")
+        days = ", ".join(map(str, INTERVALS[1:-1]))
+        rule = nodes.paragraph(
+            "",
+            f"A question that you answer right comes again after {days} and then every {INTERVALS[-1]} days, if you answer right each time "
+            "that it is due. A wrong answer brings it back tomorrow. The first answer of a day counts, all later ones are practice. "
+            "An estimate is judged by ",
+        )
+        ratio = r"\log_{10}(\text{estimate} / \text{computed})"
+        rule += [nodes.math(ratio, ratio), nodes.Text(": zero is right, one is ten times too high.")]
+        return [
+            _html(f'<div class="self-check review">{INDEX}<div class="sc-report"></div><div class="sc-calibration" hidden><template>'),
+            chart("", head + tail, format="html"),
+            _html('</template></div><div class="sc-toolbar sc-files"></div><details class="sc-rule">'),
+            _html("<summary>When does a question come again?</summary>"),
+            rule,
+            _html("</details></div>"),
+        ]
+
+
+def _html(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html")
+
+
+def write_chapter(app: Sphinx, page: str, body: str) -> None:
+    """The questions of a page, as the page shows them, into the script from which the review page takes them."""
+    data = {one["id"]: one for found in _DATA.findall(body) for one in json.loads(found)}
+    items = [{"data": data[item[1]], "html": item[0]} for item in _ITEM.finditer(body)]
+    text = json.dumps(items, ensure_ascii=False, separators=(",", ":"))
+    write_text(Path(app.outdir) / "_static" / _script(page), f"window.selfCheck.loaded({json.dumps(page)}, {text});\n")
+
+
+def _script(page: str) -> str:
+    return f"self-check/{page.replace('/', '-')}.js"
+
+
+def _fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Sphinx ``html-page-context``: the index of every chapter's questions, in the order of the book, when all pages have been read."""
+    if "self_check_review" not in app.env.metadata.get(page, {}):
+        return
+    chapters = [
+        {
+            "page": name,
+            "title": app.env.titles[name].astext(),
+            "part": name.split("/")[-2].capitalize() if "/" in name else "",
+            "href": context["pathto"](name),
+            "script": context["pathto"](f"_static/{_script(name)}", 1),
+            "questions": app.env.metadata[name]["self_check"],
+        }
+        for name in app.env.collect_relations()
+        if app.env.metadata.get(name, {}).get("self_check")
+    ]
+    links = "".join(f'<li><a href="{html.escape(one["href"])}">{html.escape(one["title"])}</a></li>' for one in chapters)
+    fallback = f"<noscript><p>This page needs JavaScript. The chapters ask the same questions without it:</p><ul>{links}</ul></noscript>"
+    context["body"] = context["body"].replace(
+        INDEX, fallback + _filters(chapters) + script(chapters, "sc-index") + script(table(), "sc-table")
+    )
+    for name in SCRIPTS:
+        app.add_js_file(name, loading_method="defer")
+    app.add_css_file("self-check.css")
+
+
+def _filters(chapters: list[dict[str, Any]]) -> str:
+    """What a reader can choose; the script shows it and listens."""
+    tags = sorted({tag for chapter in chapters for one in chapter["questions"] for tag in one["tags"]})
+    levels = {str(level): name for level, name in LEVEL_NAMES.items()}
+    choices = {
+        "when": ("Ask what is", {"due": "due today", "new": "new", "missed": "missed the last time", "all": "everything"}),
+        "part": ("Part", {"": "any"} | {chapter["part"]: chapter["part"] for chapter in chapters}),
+        "level": ("Level", {"": "any"} | levels),
+        "tag": ("Topic", {"": "any"} | {tag: tag for tag in tags}),
+        "count": ("How many", {count: f"up to {count}" for count in ("10", "25", "50")}),
+    }
+    selects = "".join(
+        f'<label class="sc-filter">{label}<select name="{name}" autocomplete="off">'
+        + "".join(f'<option value="{html.escape(value)}">{html.escape(text)}</option>' for value, text in options.items())
+        + "</select></label>"
+        for name, (label, options) in choices.items()
+    )
+    return (
+        f'<div class="sc-session"><div class="sc-home" hidden><div class="sc-filters">{selects}'
+        '<label class="sc-filter sc-timed"><input type="checkbox" name="timed" autocomplete="off">60 s for each estimate</label>'
+        '<button type="button" class="sc-button sc-primary">Start</button></div>'
+        '<p class="sc-count"></p><div class="sc-note" role="status"></div></div></div>'
+    )
+
+
+def _note_change(app: Sphinx, env: Any, page: str) -> None:
+    env.self_check_changed = True
+
+
+def _outdated(app: Sphinx, env: Any) -> list[str]:
+    """Sphinx ``env-updated``: when any page was read anew, the index is written anew."""
+    if not env.__dict__.pop("self_check_changed", False):
+        return []
+    return [page for page, known in env.metadata.items() if "self_check_review" in known]
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("review", Review)
+    app.connect("env-purge-doc", _note_change)
+    app.connect("env-updated", _outdated)
+    app.connect("html-page-context", _fill_in)
