@@ -9,6 +9,8 @@ TORCH ?= $(if $(shell command -v nvidia-smi 2>/dev/null),default,cpu)
 PORT ?= 8888
 # More arguments for pytest: make test ARGS="-k serve -x"
 ARGS ?=
+# How many tests run side by side, on one thread each. A lab among them may take 2 GB; 0 runs one after another, with output as it comes.
+WORKERS ?= 2
 
 BIN := .venv/bin
 
@@ -17,13 +19,13 @@ BIN := .venv/bin
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
-	@echo "Variables: PYTHON=$(PYTHON)  TORCH=$(TORCH) (cpu or default)  PORT=$(PORT)  ARGS= (for pytest)"
+	@echo "Variables: PYTHON=$(PYTHON)  TORCH=$(TORCH) (cpu or default)  PORT=$(PORT)  WORKERS=$(WORKERS) and ARGS= (for pytest)"
 
 book: profile ## Install what is missing, calibrate this machine once, build the site into _build/html
 	@$(BIN)/workbook build
 
 test: profile ## Run every check: style, types, units, properties, labs, questions, book and browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(ARGS)
 
 labs: profile ## Run every lab on this machine (cached, resumable), for the site to show your outputs
 	@$(BIN)/workbook labs
@@ -50,6 +52,7 @@ clean: ## Remove what was built: the site and the outputs of your lab runs
 
 install: ## Make or refresh .venv from requirements.txt
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed and none was found. Install one, or name it: make book PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "make: PYTHON=$(PYTHON) is no program here. Name one: make book PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) src/workbook/environment.py --torch $(TORCH)
 
 profile: install ## Calibrate this machine, unless its profile is there

@@ -1,19 +1,24 @@
-"""What all tests share: a home of their own, a browser or a clear word that there is none, and one notebook to try things on."""
+"""What all tests share: a home of their own, who runs what, a browser or a clear word that there is none, and the built site."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from napkinmath.profile import home
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+SITE = "the built site"
 NO_BROWSER = "no Chromium on this machine, so the pages were not tried in a browser: apt-get install chromium, or set CHROMIUM=/path/to/it"
 
 hypothesis.settings.register_profile("repository", deadline=None, derandomize="CI" in os.environ)
@@ -21,19 +26,42 @@ hypothesis.settings.load_profile("repository")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the tests, and the labs that they run, a copy of this machine's profile: what they record is not the reader's."""
+    """Give the tests, and the labs that they run, a copy of this machine's profile: what they record is not the reader's.
+
+    Tests run side by side, on one thread each, and the copy says that it holds for that: no test asserts a time.
+    """
     if hasattr(config, "workerinput"):
         return  # a worker of pytest-xdist: the process that started it has done this
+    threads = os.environ.setdefault("OMP_NUM_THREADS", "1")
     own = Path(tempfile.mkdtemp(prefix="napkinmath-tests-"))
-    for profile in home().glob("profile-*.json"):
-        shutil.copy(profile, own)
+    for path in home().glob("profile-*.json"):
+        with contextlib.suppress(ValueError, TypeError):  # not a profile: the labs will say so and calibrate
+            (own / path.name).write_text(json.dumps(json.loads(path.read_text()) | {"threads": int(threads)}))
     os.environ["NAPKINMATH_HOME"] = str(own)
     config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest goes first, so that two workers end together; the order is otherwise kept."""
-    items.sort(key=lambda item: item.path.suffix != ".ipynb")
+    """What takes longest goes first, so that the workers end together; the order is otherwise kept."""
+    items.sort(key=lambda item: (together(item.nodeid) != SITE, item.path.suffix != ".ipynb"))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """pytest-xdist's hook: what belongs together runs in one worker."""
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = together  # type: ignore[method-assign]
+    return scheduler
+
+
+def together(nodeid: str) -> str:
+    """The name of the tests that one worker runs in a row: those that read the built site (the first builds it), else a file's.
+
+    The cells of a lab need one kernel. Its exercises have a kernel of their own.
+    """
+    path = nodeid.partition("::")[0]
+    if path.startswith(("tests/browser/", "tests/book/test_built")):
+        return SITE
+    return nodeid if path.endswith("test_lab_exercises.py") else path
 
 
 def find_chromium() -> str | None:

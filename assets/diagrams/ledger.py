@@ -1,7 +1,6 @@
 """Draws ``ledger.svg``: where a ledger comes from, a few of its rows for BERT-base, and what reads it.
 
-Run it after a change: ``python assets/diagrams/ledger.py``. The figures come from the ledger itself. Lines and text are
-``currentColor``, so that the drawing, which the chapter includes inline, follows the page's theme.
+Run it after a change: ``python assets/diagrams/ledger.py``. The figures come from the ledger itself.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from napkinmath import bert_base
 from napkinmath.units import fmt
+from workbook.site.diagram import svg
 
 WIDTH = 480
 BATCH, SEQ = 8, 128
@@ -107,14 +107,7 @@ def drawing() -> str:
         box(240, bottom + 28, 142, "predict", "how fast, what binds?"),
         box(395, bottom + 28, 142, "witness, measure", "is it so?"),
     ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 80}" role="img" '
-        'aria-labelledby="ledger-title ledger-text" style="display:block;width:100%;max-width:560px;height:auto;margin:0 auto" '
-        'font-family="inherit" fill="currentColor" stroke-width="1.3">\n'
-        f'<title id="ledger-title">{TITLE}</title>\n<desc id="ledger-text">{escape(description(rows))}</desc>\n'
-        '<defs><marker id="ledger-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 L8 4 L0 8 z" fill="currentColor"/></marker></defs>\n' + "\n".join(body) + "\n</svg>\n"
-    )
+    return svg("ledger", TITLE, description(rows), (WIDTH, bottom + 80), body, widest=560)
 
 
 if __name__ == "__main__":

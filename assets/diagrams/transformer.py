@@ -1,13 +1,14 @@
 """Draws ``transformer.svg``: one encoder layer (post-norm, as in BERT), with the tensor's shape on every edge.
 
-Run it after a change: ``python assets/diagrams/transformer.py``. Lines and text are ``currentColor``, so that the drawing, which the
-chapter includes inline, follows the page's theme.
+Run it after a change: ``python assets/diagrams/transformer.py``.
 """
 
 from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+
+from workbook.site.diagram import svg
 
 WIDTH, MIDDLE = 440, 205
 QUADRATIC = "#d9730d"  # the part that grows with seq * context; reads on light and on dark
@@ -90,15 +91,7 @@ def drawing() -> str:
         box(686, "first token, classifier", width=190),
         edge((MIDDLE, 716), (MIDDLE, 738), shape="batch, classes"),
     ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} 745" role="img" '
-        'aria-labelledby="transformer-title transformer-text" '
-        'style="display:block;width:100%;max-width:480px;height:auto;margin:1.5rem auto" '
-        'font-size="13" font-family="inherit" fill="currentColor" stroke-width="1.3">\n'
-        f'<title id="transformer-title">{TITLE}</title>\n<desc id="transformer-text">{DESCRIPTION}</desc>\n'
-        '<defs><marker id="transformer-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 L8 4 L0 8 z" fill="currentColor"/></marker></defs>\n' + "\n".join(body) + "\n</svg>\n"
-    )
+    return svg("transformer", TITLE, DESCRIPTION, (WIDTH, 745), body, widest=480)
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ def run_predict(args: argparse.Namespace) -> Any:
         fake = profile.device == "cpu"
         built = build(args, spec, sizes, device=profile.device, fake=fake)
         prediction = predict(trace(built.module, name=f"{spec.name}, {in_words(sizes)}", **built.inputs), profile)
-    return prediction.to_dict() if args.json else str(prediction)
+    return prediction.to_dict() if args.json else prediction.text(*items_of(sizes))
 
 
 def run_measure(args: argparse.Namespace) -> Any:
@@ -349,6 +349,13 @@ def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:
             )
         given = spec.decode_sizes(given)
     return spec.resolve(**given)
+
+
+def items_of(sizes: dict[str, int]) -> tuple[int, str]:
+    """What one pass handles, and how it is called: its tokens, images, or rows of a batch."""
+    if "seq" in sizes:
+        return sizes["batch"] * sizes["seq"], "tokens"
+    return sizes["batch"], "images" if "image" in sizes else "items"
 
 
 def in_words(sizes: dict[str, int]) -> str:

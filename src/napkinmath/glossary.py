@@ -34,7 +34,12 @@ DIMENSIONS = (
         "Key and value tokens that a query may look at, cached ones included. Equals seq in an encoder and in a prefill.",
         "tokens",
     ),
-    Dimension("target", r"target", "Tokens that the decoder of an encoder-decoder takes in this pass; its source is seq or frames. 1 in a decode step.", "tokens"),
+    Dimension(
+        "target",
+        r"target",
+        "Tokens that the decoder of an encoder-decoder takes in this pass; its source is seq or frames. 1 in a decode step.",
+        "tokens",
+    ),
     Dimension("d_model", r"d_{model}", "Width of the residual stream: values per token between layers."),
     Dimension("d_ff", r"d_{ff}", "Width of the feed-forward network's hidden layer."),
     Dimension("n_heads", r"n_{heads}", "Query heads of an attention layer."),

@@ -24,7 +24,7 @@ def build(root: Path = ROOT, *, everything: bool = False, output: Path | None = 
     """Build the book at ``root`` with warnings as errors; returns the exit code of Jupyter Book.
 
     Sphinx rebuilds the pages whose text changed. When what every page computes from changed (``src/``, the requirements, the
-    profile, the records of the labs), all of them are built anew.
+    profile, the records of the labs, the benchmarks' results), all of them are built anew.
 
     Args:
         root: the repository.
@@ -46,7 +46,8 @@ def build(root: Path = ROOT, *, everything: bool = False, output: Path | None = 
 
 def _build_key(root: Path) -> str:
     records = home() / "records.json"
-    settings = [root / "_config.yml", *sorted((root / "assets").rglob("*")), *([records] if records.exists() else [])]
+    figures = (root / "benchmarks" / "results").glob("*.json")
+    settings = [root / "_config.yml", *sorted((root / "assets").rglob("*")), *sorted(figures), *([records] if records.exists() else [])]
     return environment_key(root) + "".join(f" {path.name}:{path.stat().st_mtime_ns}" for path in settings if path.is_file())
 
 
@@ -84,5 +85,5 @@ def _build(args: argparse.Namespace) -> int:
 
 def _bench(args: argparse.Namespace) -> int:
     failed = run_benchmarks(ROOT / "benchmarks")
-    print("\nResults: " + ", ".join(sorted(path.name for path in (ROOT / "benchmarks").glob("*.json"))))
+    print("\nResults: " + ", ".join(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks" / "results").glob("*.json"))))
     return 1 if failed else 0

@@ -18,7 +18,7 @@ from napkinmath.errors import InputError, did_you_mean
 from napkinmath.profile import profile_path
 
 from . import ROOT
-from .notebooks import Notebook, code_cells, dumps, lab_files, normalised, read, write_text
+from .notebooks import Notebook, code_cells, dumps, exercises, lab_files, normalised, read, write_text
 from .records import machine_name, today
 
 CELL_TIMEOUT_S = 600
@@ -172,12 +172,15 @@ def provenance(notebook: Notebook, own: bool) -> str:
 
 
 def _read_lab(app: Any, docname: str, source: list[str]) -> None:
-    """Sphinx ``source-read``: show the reader's own run, and say below the title whose outputs these are."""
+    """Sphinx ``source-read``: show the reader's own run, say below the title whose outputs these are, and name the folded solutions."""
     path = Path(app.env.doc2path(docname))
     if path.suffix != ".ipynb" or not docname.startswith("labs/"):
         return
     shown = staged_notebook(path, Path(app.srcdir), app.workbook_environment)
     notebook = read(shown)
+    for exercise in exercises(notebook):
+        solution = notebook["cells"][exercise.position + 1]
+        solution["metadata"]["mystnb"] = {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"}
     note = {"id": "provenance", "cell_type": "markdown", "metadata": {}, "source": provenance(notebook, shown != path)}
     notebook["cells"].insert(1, note)
     source[0] = dumps(notebook)

@@ -15,6 +15,7 @@ import argparse
 import ast
 import os
 import re
+import symtable
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,37 +102,56 @@ def exercises(notebook: Notebook) -> Iterator[Exercise]:
 def needed_cells(notebook: Notebook, position: int) -> list[int]:
     """Positions of the code cells before ``position`` that its cell depends on: a backward slice by names.
 
-    A cell is needed when it binds a name (assigns, imports, defines, or calls a method on one as a statement) that a needed cell
-    loads. So the check of an exercise runs without the training and the timing that stand before it.
+    A cell is needed when it binds a name that a needed cell below it reads (assigns, imports, defines), or changes its value in
+    place (a store into it, a method called on it as a statement). Calls on a module, such as ``torch.manual_seed(0)``, are not
+    followed. So the check of an exercise runs without the training and the timing that stand before it.
     """
     cells = notebook["cells"]
-    wanted = _loads(cells[position]["source"])
+    modules = {symbol.get_name() for cell in code_cells(notebook) for symbol in _scopes(cell)[0].get_symbols() if symbol.is_imported()}
+    wanted = _reads(cells[position])
     needed = []
     for before in range(position - 1, -1, -1):
         cell = cells[before]
-        if cell["cell_type"] == "code" and _binds(cell["source"]) & wanted:
+        if cell["cell_type"] != "code":
+            continue
+        bound = _binds(cell)
+        if (bound | (_changes(cell) - modules)) & wanted:
             needed.append(before)
-            wanted |= _loads(cell["source"])
+            wanted = (wanted - bound) | _reads(cell)
     return needed[::-1]
 
 
-def _loads(source: str) -> set[str]:
-    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+def _scopes(cell: Cell) -> list[symtable.SymbolTable]:
+    """The symbol tables of a cell: the module's, then those of every function, class and comprehension in it."""
+    found = [symtable.symtable(cell["source"], "cell", "exec")]
+    for scope in found:
+        found += scope.get_children()
+    return found
 
 
-def _binds(source: str) -> set[str]:
+def _reads(cell: Cell) -> set[str]:
+    """Names of the notebook that the cell may read, at once or when a function of it is called."""
+    top, *inner = _scopes(cell)
+    names = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    return names | {symbol.get_name() for scope in inner for symbol in scope.get_symbols() if symbol.is_global() and symbol.is_referenced()}
+
+
+def _binds(cell: Cell) -> set[str]:
+    """Names that the cell gives a value: an earlier one no longer matters, unless the cell reads it as well."""
+    return {symbol.get_name() for symbol in _scopes(cell)[0].get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+
+
+def _changes(cell: Cell) -> set[str]:
+    """Names whose value the cell changes in place."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
-            names |= _loads(ast.unparse(node.value))
+    for node in ast.walk(ast.parse(cell["source"])):
+        if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            changed = node.value
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
-            names |= _loads(ast.unparse(node.value.func.value))
+            changed = node.value.func.value
+        else:
+            continue
+        names |= {inner.id for inner in ast.walk(changed) if isinstance(inner, ast.Name)}
     return names
 
 

@@ -9,6 +9,9 @@ from urllib.parse import unquote, urldefrag, urlparse
 import pytest
 from bs4 import BeautifulSoup, Tag
 
+from napkinmath.units import fmt
+from workbook.site.let import benchmarks
+
 #: Attributes by which a page loads something. A link that the reader follows is not one of them.
 LOADS = {
     "script": "src",
@@ -77,6 +80,19 @@ def test_every_image_and_chart_says_what_it_shows(pages: dict[Path, BeautifulSou
         if picture.get("role") == "img" and not picture.get("aria-label")
     ]
     assert not silent
+
+
+def test_a_folded_solution_is_called_one(pages: dict[Path, BeautifulSoup]) -> None:
+    titles = {title.text for soup in pages.values() for title in soup.select("details.hide > summary > p")}
+    assert titles == {"Solution"}
+
+
+def test_errors_of_the_estimates_come_from_the_benchmark(pages: dict[Path, BeautifulSoup], built_site: Path) -> None:
+    summary = benchmarks()["predictor"]["summary"]
+    page = pages[built_site / "book" / "foundations" / "cost-model.html"]
+    table = next(table for table in page.find_all("table") if "its error" in table.text)
+    for row, figure in zip(table.select("tbody tr"), ("whole_model_roofline", "per_op_roofline", "predicted"), strict=False):
+        assert fmt(summary[figure]["mape"], "%", digits=2) in row.text
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_vega_draws_it_at_full_width() -> None:
     width = re.search(r'viewBox="0 0 ([\d.]+)', picture)
     assert width is not None
     assert float(width[1]) > 600
-    assert "303 tokens on" in picture
+    assert "at 303 tokens" in picture
 
 
 @pytest.mark.parametrize("machines", [[], [("t4", "bf16")], [("t5", "fp16")]])

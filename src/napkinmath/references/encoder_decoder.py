@@ -54,7 +54,9 @@ def plan(spec: EncoderDecoderSpec, sizes: dict[str, int], how: How) -> Plan:
     if not spec.reference:
         raise InputError(f"{spec.name} names no architecture that transformers can build: give its reference")
     if spec.moe and not how.real:
-        raise InputError(f"{spec.name} asks which tokens each expert got, so it runs on a real device only: give device='cpu', without fake")
+        raise InputError(
+            f"{spec.name} asks which tokens each expert got, so it runs on a real device only: give device='cpu', without fake"
+        )
     config_class, model_class, parts = _CLASSES[spec.reference]
     config = getattr(hf, config_class)(**_config_fields(spec, sizes))
     config._attn_implementation = "eager" if spec.moe else how.attention  # transformers has no fused attention for Switch
@@ -67,7 +69,7 @@ def plan(spec: EncoderDecoderSpec, sizes: dict[str, int], how: How) -> Plan:
         if not spec.tied_embeddings:  # the config unties the tables of encoder and decoder too, which the checkpoints share
             for stack in (model.encoder, model.decoder):
                 stack.embed_tokens.weight = model.shared.weight
-        return model  # type: ignore[no-any-return]
+        return model
 
     return Plan(module, lambda: _inputs(spec, sizes, how), names)
 
@@ -79,7 +81,7 @@ def _inputs(spec: EncoderDecoderSpec, sizes: dict[str, int], how: How) -> dict[s
     given: dict[str, Any] = {"decoder_input_ids": torch.zeros((batch, target), dtype=torch.long), "use_cache": context > target}
     if context > target:
         given["past_key_values"] = _caches(spec, batch, context - target, source)
-        given["encoder_outputs"] = MoEModelOutput(last_hidden_state=torch.zeros((batch, source, spec.d_model)))  # type: ignore[arg-type]
+        given["encoder_outputs"] = MoEModelOutput(last_hidden_state=torch.zeros((batch, source, spec.d_model)))
     elif spec.mels:
         given["input_features"] = torch.zeros((batch, spec.mels, sizes["frames"]))
     else:
@@ -112,7 +114,10 @@ def _config_fields(spec: EncoderDecoderSpec, sizes: dict[str, int]) -> dict[str,
     style = STYLES[spec.reference]
     free = ("activation", "buckets")
     require(spec, **{field: value for field, value in style.items() if field not in free})
-    require(spec, **{"position_offset": style.get("position_offset", 0), "embedding_norm": style.get("embedding_norm", False)})
+    require(
+        spec,
+        **{field: style.get(field, default) for field, default in (("position_offset", 0), ("embedding_norm", False), ("bias", False))},
+    )
     common = {
         "vocab_size": spec.vocab,
         "d_model": spec.d_model,
@@ -136,7 +141,9 @@ def _config_fields(spec: EncoderDecoderSpec, sizes: dict[str, int]) -> dict[str,
             **({} if spec.moe else {"feed_forward_proj": f"gated-{activation}" if spec.gated else activation}),
         }
         return fields | _expert_fields(spec, sizes)
-    require(spec, moe=None, gated=False, d_head=spec.d_model // spec.n_heads, tied_embeddings=True)
+    require(
+        spec, moe=None, gated=False, final_norm=style.get("final_norm", False), d_head=spec.d_model // spec.n_heads, tied_embeddings=True
+    )
     fields = {
         **common,
         "encoder_layers": spec.n_layers,

@@ -86,9 +86,7 @@ class EncoderDecoderSpec(Spec):
 
     def __post_init__(self) -> None:
         if self.reference and self.reference not in STYLES:
-            raise InputError(
-                f"reference={self.reference!r} is no encoder-decoder that can be built.{did_you_mean(self.reference, STYLES)}"
-            )
+            raise InputError(f"reference={self.reference!r} is no encoder-decoder that can be built.{did_you_mean(self.reference, STYLES)}")
         if self.positions not in ("relative", "learned"):
             raise InputError(f"positions={self.positions!r}.{did_you_mean(str(self.positions), ('relative', 'learned'))}")
         object.__setattr__(self, "n_decoder_layers", self.n_decoder_layers or self.n_layers)
@@ -111,7 +109,11 @@ class EncoderDecoderSpec(Spec):
             raise InputError("moe and expert_every go together: which experts, and in which layers")
         if self.moe is None:
             return
-        if positive_int("expert_every", self.expert_every) == 1 or self.n_layers % self.expert_every or self.n_decoder_layers % self.expert_every:
+        if (
+            positive_int("expert_every", self.expert_every) == 1
+            or self.n_layers % self.expert_every
+            or self.n_decoder_layers % self.expert_every
+        ):
             raise InputError(
                 f"expert_every={self.expert_every} must be 2 or more and divide n_layers={self.n_layers} and "
                 f"n_decoder_layers={self.n_decoder_layers}; nearest: 2"
@@ -201,7 +203,7 @@ class EncoderDecoderSpec(Spec):
         uniformly, as in a transformer. Tables that are only looked up are left out.
         """
         positive_int("batch", batch)
-        step = self.ledger(**self.decode_sizes({"batch": batch}))
+        step = self.ledger(batch, target=1, context=2)
         read = sum(op.params for op in step if op.kind not in ("gather", "parameters")) + (self.tied_embeddings * self.vocab * self.d_model)
         if self.moe:
             unread = self.moe.n_experts - experts.experts_touched(self.moe.n_experts, self.moe.top_k, batch)

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ..dtypes import bytes_per_value, dtype_name
 from ..errors import InputError, did_you_mean
 from ..whiteboard import recurrent as forms
+from ..whiteboard.recurrent import GATES, STATES
 from .base import Spec, positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-#: Matrices of a step, and vectors that are carried to the next.
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-STATES = {"rnn": 1, "gru": 1, "lstm": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +49,9 @@ class RecurrentSpec(Spec):
     def __post_init__(self) -> None:
         check_cell(self.cell)
         if self.reference not in ("", "recurrent"):
-            raise InputError(f"reference={self.reference!r} is no recurrent network that can be built.{did_you_mean(self.reference, ['recurrent'])}")
+            raise InputError(
+                f"reference={self.reference!r} is no recurrent network that can be built.{did_you_mean(self.reference, ['recurrent'])}"
+            )
         object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
         positive_int("d_in", self.d_in)
         for field in ("projection", "vocab"):
@@ -60,7 +59,9 @@ class RecurrentSpec(Spec):
         if self.projection and (self.cell != "lstm" or self.projection >= min(self.widths)):
             raise InputError(f"projection={self.projection} shrinks an LSTM's hidden state of {min(self.widths)}; nearest: 0, for none")
         if self.tied_embeddings and (not self.vocab or self.d_out != self.d_in):
-            raise InputError(f"tied_embeddings: the head reads {self.d_out} values and the table has rows of d_in={self.d_in}; they must be equal")
+            raise InputError(
+                f"tied_embeddings: the head reads {self.d_out} values and the table has rows of d_in={self.d_in}; they must be equal"
+            )
 
     @property
     def directions(self) -> int:
@@ -114,7 +115,7 @@ class RecurrentSpec(Spec):
     def bptt_activation_bytes(self, batch: int, steps: int, dtype: str = "fp32") -> float:
         """Bytes that all layers keep for backpropagation through ``steps`` tokens."""
         self.resolve(batch=batch, seq=steps)
-        gates, states, dtype = GATES[self.cell], STATES[self.cell], dtype_name(dtype)
+        gates, states, dtype = 0 if self.cell == "rnn" else GATES[self.cell], STATES[self.cell], dtype_name(dtype)
         layers = zip(self.layer_inputs(), self.widths, strict=True)
         return self.directions * sum(forms.bptt_activation_bytes(batch, steps, d_in, width, gates, states, dtype) for d_in, width in layers)
 

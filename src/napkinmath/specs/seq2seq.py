@@ -54,7 +54,7 @@ class Seq2SeqSpec(Spec):
     def __post_init__(self) -> None:
         check_cell(self.cell)
         if self.reference not in ("", "seq2seq"):
-            raise InputError(f"reference={self.reference!r} is no recurrent encoder-decoder that can be built.{did_you_mean(self.reference, ['seq2seq'])}")
+            raise InputError(f"reference={self.reference!r} cannot be built.{did_you_mean(self.reference, ['seq2seq'])}")
         if self.score not in SCORES:
             raise InputError(f"score={self.score!r} is not known.{did_you_mean(str(self.score), SCORES)}")
         needed = {"d_attention": self.score == "additive", "d_maxout": self.attention_first}
@@ -62,9 +62,13 @@ class Seq2SeqSpec(Spec):
             positive_int(field, getattr(self, field))
         for field, is_needed in needed.items():
             if getattr(self, field) and not is_needed:
-                raise InputError(f"{field}={getattr(self, field)}: score={self.score!r} with attention_first={self.attention_first} has none; nearest: 0")
+                raise InputError(
+                    f"{field}={getattr(self, field)}: score={self.score!r} with attention_first={self.attention_first} has none; nearest: 0"
+                )
         if self.attention_first and (self.n_layers != 1 or self.cell != "gru"):
-            raise InputError(f"attention_first: the decoder is one GRU layer; got cell={self.cell!r}, n_layers={self.n_layers}; nearest: 'gru', 1")
+            raise InputError(
+                f"attention_first: the decoder is one GRU layer; got cell={self.cell!r}, n_layers={self.n_layers}; nearest: 'gru', 1"
+            )
         if self.score == "dot" and self.d_key != self.d_hidden:
             raise InputError(f"score='dot': keys have {self.d_key} values and queries d_hidden={self.d_hidden}; nearest: score='general'")
 

@@ -48,7 +48,9 @@ class StateSpaceSpec(Spec):
 
     def __post_init__(self) -> None:
         if self.reference not in ("", "mamba"):
-            raise InputError(f"reference={self.reference!r} is no state-space model that can be built.{did_you_mean(self.reference, ['mamba'])}")
+            raise InputError(
+                f"reference={self.reference!r} is no state-space model that can be built.{did_you_mean(self.reference, ['mamba'])}"
+            )
         for field in ("n_layers", "d_model", "vocab", "d_state", "conv_kernel"):
             positive_int(field, getattr(self, field))
         object.__setattr__(self, "d_inner", self.d_inner or 2 * self.d_model)
@@ -64,7 +66,9 @@ class StateSpaceSpec(Spec):
         """The context defaults to ``seq``; a state is carried into single tokens only."""
         complete_context(self.name, sizes)
         if sizes["context"] > sizes["seq"] > 1:
-            raise InputError(f"seq={sizes['seq']} with context={sizes['context']}: {self.name} takes a state into one token at a time; nearest: seq=1")
+            raise InputError(
+                f"seq={sizes['seq']} with context={sizes['context']}: {self.name} takes a state into one token at a time; nearest: seq=1"
+            )
         return sizes
 
     def state_bytes(self, batch: int = 1, dtype: str = "bf16") -> float:

@@ -11,6 +11,10 @@ from ..dtypes import bytes_per_value
 from ..scalar import log, log2, maximum
 from .linear import Value, linear_flops
 
+#: Matrices of a step of each cell, and vectors that it carries to the next.
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+STATES = {"rnn": 1, "gru": 1, "lstm": 2}
+
 # One layer --------------------------------------------------------------------------------------------------------------
 
 
@@ -112,7 +116,7 @@ def bptt_activation_bytes(
     """Bytes that one layer keeps for backpropagation through ``steps``: of each token its input, its gates and its states.
 
     Truncated backpropagation through time (Williams and Peng 1990) keeps ``steps`` at the truncation, not at the sequence's length: 35 in
-    the Penn Treebank models. Kernels keep some scratch beside it.
+    the Penn Treebank models. Of a plain RNN the one gate is the state: ``gates=0``. The tanh of an LSTM's cell is computed again.
 
     >>> bptt_activation_bytes(batch=20, steps=35, d_in=1500, d_hidden=1500) / bptt_activation_bytes(20, 3500, 1500, 1500)
     0.01

@@ -1,7 +1,7 @@
 """Closed forms of attention between two recurrent networks, where it came from.
 
-``additive`` scores are Bahdanau's (2014, arXiv:1409.0473) and, in other words, Luong's ``concat``; ``general`` and ``dot`` are Luong's (2015,
-arXiv:1508.04025). ``target`` queries of width ``d_query`` look at ``seq`` keys of width ``d_key``, which are the values too.
+``additive`` scores are Bahdanau's (2014, arXiv:1409.0473) and, in other words, Luong's ``concat``; ``general`` and ``dot`` are Luong's
+(2015, arXiv:1508.04025). ``target`` queries of width ``d_query`` look at ``seq`` keys of width ``d_key``, which are the values too.
 """
 
 from __future__ import annotations
@@ -54,4 +54,3 @@ def additive_pairs_bytes(batch: Value, target: Value, seq: Value, d_attention: V
     800.0
     """
     return batch * target * seq * d_attention * bytes_per_value(dtype)
-

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..specs.recurrent import RecurrentSpec
 
 #: PyTorch's layer of each cell.
-CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+CELLS: dict[str, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class RecurrentNetwork(nn.Module):
@@ -20,7 +22,8 @@ class RecurrentNetwork(nn.Module):
     def __init__(self, spec: RecurrentSpec) -> None:
         super().__init__()
         self.embeddings = nn.Embedding(spec.vocab, spec.d_in) if spec.vocab else nn.Identity()
-        cell, how = CELLS[spec.cell], {"batch_first": True, "bidirectional": spec.bidirectional}
+        cell: Any = CELLS[spec.cell]
+        how: dict[str, Any] = {"batch_first": True, "bidirectional": spec.bidirectional}
         if spec.projection:
             how["proj_size"] = spec.projection
         if len(set(spec.widths)) == 1:

@@ -13,6 +13,8 @@ that use it::
 from __future__ import annotations
 
 import ast
+import functools
+import json
 import keyword
 import re
 from collections.abc import Mapping
@@ -25,9 +27,11 @@ from sphinx.util.docutils import SphinxDirective
 import napkinmath
 from napkinmath.errors import InputError
 
+from .. import ROOT
 from ..evaluate import Formula, evaluate
 
 logger = logging.getLogger(__name__)
+RESULTS = ROOT / "benchmarks" / "results"
 _DEFINITION = re.compile(r"(?P<name>\w+)\s*(?:\((?P<parameters>[\w\s,]*)\))?\s*=(?!=)\s*(?P<source>.+)", re.DOTALL)
 
 
@@ -74,9 +78,15 @@ def define(env: Any, name: str, value: Any) -> None:
 
 
 def givens(env: Any) -> dict[str, Any]:
-    """The names of the page that is being read: figures that the author gave, and definitions."""
-    named: dict[str, Any] = env.temp_data.setdefault("workbook_givens", {})
+    """The names of the page that is being read: figures that the author gave, definitions, and ``benchmarks``."""
+    named: dict[str, Any] = env.temp_data.setdefault("workbook_givens", {"benchmarks": benchmarks()})
     return named
+
+
+@functools.cache
+def benchmarks() -> dict[str, Any]:
+    """What the scripts in ``benchmarks/`` last wrote, by script: ``benchmarks["predictor"]["summary"]``."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def sources(env: Any) -> dict[str, str]:

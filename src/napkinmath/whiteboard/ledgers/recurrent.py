@@ -12,8 +12,6 @@ from .rows import Rows
 if TYPE_CHECKING:
     from ...specs.recurrent import RecurrentSpec
 
-_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-
 
 def recurrent_ledger(spec: RecurrentSpec, batch: int, seq: int, dtype: str) -> Ledger:
     """Rows of one forward pass; inputs are validated by :meth:`RecurrentSpec.ledger`."""
@@ -32,7 +30,7 @@ def recurrent_ledger(spec: RecurrentSpec, batch: int, seq: int, dtype: str) -> L
 
 def recurrent_row(rows: Rows, name: str, cell: str, batch: int, seq: int, d_in: int, d_hidden: int, projection: int = 0) -> None:
     """One layer and direction over ``[batch, seq, d_in]``, as one row: nothing in it can run ahead of the step before."""
-    gates, d_out = _GATES[cell], projection or d_hidden
+    gates, d_out = forms.GATES[cell], projection or d_hidden
     if projection:
         flops, params = forms.projected_lstm_flops(batch, seq, d_in, d_hidden, d_out), forms.projected_lstm_params(d_in, d_hidden, d_out)
     else:

@@ -28,7 +28,13 @@ def seq2seq_ledger(spec: Seq2SeqSpec, batch: int, seq: int, target: int, dtype: 
         rows.again(target, first_row)
         recurrent_row(rows, "decoder/layers/gru_1", "gru", batch, target, spec.d_embed + spec.d_key, hidden)
         rows.matmul("decoder/output/dense", tokens, hidden + spec.d_embed + spec.d_key, 2 * spec.d_maxout, bias=True)
-        rows.add("decoder/output/maxout", "reduce", other_flops=tokens * spec.d_maxout, read=2 * tokens * spec.d_maxout, written=tokens * spec.d_maxout)
+        rows.add(
+            "decoder/output/maxout",
+            "reduce",
+            other_flops=tokens * spec.d_maxout,
+            read=2 * tokens * spec.d_maxout,
+            written=tokens * spec.d_maxout,
+        )
         rows.matmul("lm_head/logits", tokens, spec.d_maxout, spec.vocab, bias=True)
     else:
         layer_rows(rows, "decoder", spec, batch, target, directions=1)
@@ -61,7 +67,14 @@ def query_rows(rows: Rows, spec: Seq2SeqSpec, batch: int, seq: int, target: int)
     if spec.score == "additive":
         width = spec.d_attention
         rows.matmul("decoder/attention/queries", tokens, spec.d_hidden, width, bias=False)
-        rows.add("decoder/attention/meet", "elementwise", other_flops=2 * pairs * width, read=(tokens + batch * seq) * width, written=pairs * width, op="tanh")
+        rows.add(
+            "decoder/attention/meet",
+            "elementwise",
+            other_flops=2 * pairs * width,
+            read=(tokens + batch * seq) * width,
+            written=pairs * width,
+            op="tanh",
+        )
         rows.matmul("decoder/attention/energy", pairs, width, 1, bias=False)
     else:
         if spec.score == "general":
