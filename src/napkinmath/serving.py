@@ -280,7 +280,7 @@ def with_cache(hit_rate: Value, hit_cost: Value, miss_cost: Value) -> Value:
 
 
 def conversation_prefill_tokens(turns: Value, prefix_tokens: Value, turn_tokens: Value, reply_tokens: Value, reuse: Value = 0) -> Value:
-    """Prompt tokens of a conversation whose every turn sends the whole history again: prefix, all inputs so far, all replies but this one's.
+    """Prompt tokens of a conversation whose every turn sends the whole history: prefix, all inputs so far, all replies before it.
 
     With ``reuse`` 1, what an earlier turn left in the cache (its prompt, and its reply, which decoding wrote) is not prefilled again, and
     each input is new once. Ignores block boundaries, evictions, and the last token of a reply, which decoding leaves out of the cache.

@@ -91,6 +91,7 @@ def specs(draw):
         more = {"d_head": draw(dims) + 1, "gated": gated, "activation": "gelu_tanh" if gated else "relu"}
         more["tied_embeddings"] = draw(st.booleans())
     if style is WHISPER:
+        width += 2  # its sine and cosine positions come in pairs, two at least
         more = {"mels": draw(dims), "max_source": 2 + draw(dims)}
     return EncoderDecoderSpec(
         name="drawn", n_layers=draw(dims), n_decoder_layers=draw(dims), d_model=heads * width, n_heads=heads, d_ff=draw(dims) * 3,
@@ -162,6 +163,7 @@ def test_caches():
         (lambda: EncoderDecoderSpec(**TINY, **{**SWITCH, "expert_every": 3}), "expert_every=3 must be 2 or more and divide"),
         (lambda: EncoderDecoderSpec(**TINY, **{**SWITCH, "moe": None}), "moe and expert_every go together"),
         (lambda: EncoderDecoderSpec(**{**TINY, "d_model": 9}, **T5), "d_model=9 is not a multiple of n_heads=2"),
+        (lambda: reference(EncoderDecoderSpec(**{**TINY, "d_model": 2}, **WHISPER)), "d_model=2: the whisper .*nearest: 4"),
         (lambda: reference(EncoderDecoderSpec(**TINY, **{**BART, "gated": True})), "gated=True: the bart architecture"),
         (lambda: reference(EncoderDecoderSpec(**TINY, **{**T5, "bias": True})), "bias=True: the t5 architecture has bias=False"),
     ],

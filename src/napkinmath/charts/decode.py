@@ -114,7 +114,7 @@ def decode_expressions() -> dict[str, str]:
 
 
 def model_values(name: str) -> dict[str, float]:
-    """What a decoder's step is made of: weights read and ``stored``, cached ``values`` per token, FLOPs per token, and per token of context."""
+    """Of a decoder: weights read by a step, and ``stored``; cached ``values``, FLOPs per token, and FLOPs per token of context."""
     spec = preset(name)
     score_flops = spec.decode_flops(1, 2) - spec.decode_flops(1, 1)
     return {

@@ -155,6 +155,11 @@ def _config_fields(spec: EncoderDecoderSpec, sizes: dict[str, int]) -> dict[str,
     if spec.reference == "bart":
         require(spec, mels=0, max_source=spec.max_positions)
         return fields | {"max_position_embeddings": spec.max_positions, "forced_eos_token_id": None}
+    if spec.d_model < 4 or spec.d_model % 2:
+        nearest = max(4, spec.d_model + spec.d_model % 2)
+        raise InputError(
+            f"d_model={spec.d_model}: the whisper architecture starts from pairs of sine and cosine, two or more; nearest: {nearest}"
+        )
     return fields | {"num_mel_bins": spec.mels, "max_source_positions": spec.max_source, "max_target_positions": spec.max_positions}
 
 

@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 #: Beyond any model: larger sizes are typing errors.
 _LARGEST = 10**12
 
-_PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+_PREFIXES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +46,9 @@ class Published:
         (4050000000.0, 4150000000.0)
         """
         number, _, prefix = self.printed.partition(" ")
-        scale = _PREFIXES[prefix]
-        half = 0.5 * 10.0 ** -len(number.partition(".")[2])
-        return (float(number) - half) * scale, (float(number) + half) * scale
+        half = Decimal(5).scaleb(-1 - len(number.partition(".")[2]))  # of the last digit; in decimals, as it was printed
+        low, high = (float((Decimal(number) + edge) * _PREFIXES[prefix]) for edge in (-half, half))
+        return low, high
 
     def value_of(self, spec: Spec) -> float:
         """Our figure for the same quantity."""
