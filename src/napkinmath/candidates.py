@@ -109,12 +109,11 @@ def compare(
     return pd.DataFrame(rows).sort_values(["fits", "usd_per_1k", "p50_s"], ascending=[False, True, True], ignore_index=True)
 
 
-def memory_bytes(spec: Any, ledger: Ledger, sizes: dict[str, int], dtype: str) -> float:
-    """Bytes that one pass needs: all weights, the cache of a model that decodes, and the operands of its largest operation."""
+def memory_bytes(spec: Spec, ledger: Ledger, sizes: dict[str, int], dtype: str) -> float:
+    """Bytes that one pass needs: all weights, the cache or state of a model that decodes, and the operands of its largest operation."""
     width = bytes_per_value(dtype)
     largest = max((op.bytes_moved - op.params * width) / op.count for op in ledger)
-    cache = spec.kv_cache_bytes(sizes["batch"], sizes["context"], dtype) if spec.decodes else 0.0
-    return float(ledger.params * width + cache + largest)
+    return float(ledger.params * width + sum(spec.kept_bytes(sizes, dtype).values()) + largest)
 
 
 def _broken(row: dict[str, Any], asked: Constraints, hardware: Device | Profile) -> list[str]:
@@ -148,7 +147,7 @@ def _sizes(spec: Spec, batch: int, mode: str, sizes: dict[str, int | None]) -> d
     if mode == "decode":
         if not spec.decodes:
             raise InputError(f"mode='decode': {spec.name} generates no tokens one by one; compare decoders such as gpt2 or llama-3-8b")
-        sizes = {**sizes, "seq": 1, "context": sizes.get("context") or sizes.get("seq") or spec.SIZES["seq"]}
+        sizes = spec.decode_sizes(sizes)
     return spec.resolve(batch=batch, **sizes)
 
 

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,8 +31,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice" in message:
-            given = message.split("invalid choice: ")[1].split("'")[1]
-            message = f"{given!r} is not a command.{did_you_mean(given, COMMANDS)}"
+            where, _, rest = message.removeprefix("argument ").partition(": invalid choice: ")
+            given = rest.split("'")[1]
+            allowed = COMMANDS if where == "COMMAND" else re.findall(r"[\w-]+", rest.partition("(choose from ")[2])
+            what = "is not a command" if where == "COMMAND" else f"is not allowed for {where}"
+            message = f"{given!r} {what}.{did_you_mean(given, allowed)}"
         raise InputError(f"{message.replace(chr(10), ' ')} ('{self.prog} --help' lists what is allowed)")
 
 
@@ -119,7 +123,7 @@ def run_cost(args: argparse.Namespace) -> Any:
         "weight_bytes": ledger.weight_bytes,
         "bytes_read": totals.bytes_read,
         "bytes_written": totals.bytes_written,
-        **{what: int(kept) for what, kept in spec.kept_bytes(sizes, args.dtype).items()},
+        **{what: int(kept) for what, kept in spec.kept_bytes(sizes, args.dtype).items() if args.mode != "train"},
     }
     groups = {
         key: {g: {"params": t.params, "flops": t.flops, "bytes": t.bytes_moved} for g, t in ledger.by(key, 2).items()}
@@ -132,10 +136,10 @@ def run_cost(args: argparse.Namespace) -> Any:
         f"  parameters   {cost['params']:,}  ({fmt(cost['weight_bytes'], 'B')} of weights)",
         f"  FLOPs        {cost['flops']:,}  = {fmt(cost['flops'], 'FLOP')} = {fmt(cost['macs'], 'MAC')}",
     ]
-    if cost["kv_cache_bytes"]:
+    if cost.get("kv_cache_bytes"):
         lines.append(f"  causal part  {cost['useful_causal_flops']:,} FLOPs once masked scores are left out")
         lines.append(f"  KV cache     {fmt(cost['kv_cache_bytes'], 'B')} = {fmt(cost['kv_cache_bytes'], 'B', binary=True)}")
-    if cost["state_bytes"]:
+    if cost.get("state_bytes"):
         lines.append(f"  state        {fmt(cost['state_bytes'], 'B')}, whatever the context")
     moved = totals.bytes_moved
     lines.append(f"  bytes moved  {fmt(moved, 'B')} without caches, so {fmt(totals.intensity, 'FLOP/B')}")

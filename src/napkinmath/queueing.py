@@ -2,8 +2,8 @@
 
 Requests arrive at random (Poisson) at ``arrival_per_s`` and need ``service_s`` each on average; one queue, first come first served, nobody
 gives up. ``servers`` work in parallel: replicas, or slots of a batch. Waiting is before service; response is both. Real traffic comes in
-bursts, so that these are the *least* that a percentile will be. At a utilization of 1 and above, waits are infinite. Formulas: Adan and
-Resing, Queueing Systems (2015), chapters 4, 5 and 7; Kleinrock, Queueing Systems I (1975).
+bursts, which make every percentile worse; service that varies less than assumed makes it better. At a utilization of 1 and above,
+waits are infinite. Formulas: Adan and Resing, Queueing Systems (2015), chapters 4, 5 and 7; Kleinrock, Queueing Systems I (1975).
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def mm1_utilization_limit(service_s: Value, limit_s: Value, quantile: Value) -> 
 
 
 def md1_utilization_limit(service_s: Value, limit_s: Value, quantile: Value) -> Value:
-    """The same for requests that all cost ``service_s``: a little low, as ``ln(rho)`` is dropped from :func:`md1_wait_percentile_s`.
+    """The same for requests that all cost ``service_s``, on the safe side: ``ln(rho)`` is dropped from :func:`md1_wait_percentile_s`.
+
+    Against the exact M/D/1 at p99 it is 0.03 low where the limit is 10 services, 0.14 low at 5; below about 4 it says 0, which tells
+    nothing.
 
     >>> round(md1_utilization_limit(service_s=0.1, limit_s=1.0, quantile=0.99), 2)
     0.74

@@ -271,7 +271,10 @@ def break_even_requests(fixed_usd: Value, usd_per_request: Value, other_usd_per_
 
 
 def with_cache(hit_rate: Value, hit_cost: Value, miss_cost: Value) -> Value:
-    """Mean seconds, FLOPs or $ per request behind a cache. Percentiles above ``hit_rate`` stay those of a miss.
+    """Mean seconds, FLOPs or $ per request behind a cache.
+
+    Percentiles move less: where hits are faster than any miss, the ``q`` quantile of all is the ``(q - hit_rate) / (1 - hit_rate)``
+    quantile of the misses.
 
     >>> with_cache(hit_rate=0.75, hit_cost=0.0, miss_cost=1.0)
     0.25

@@ -9,7 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from ..errors import InputError
-from ..specs.conv import ConvSpec, Stage
+from ..specs.conv import ConvSpec, Stage, round_channels
 from .plan import How, Plan, require
 
 #: The names of a module's parts, as patterns of its traced rows: what a builder returns beside the module.
@@ -103,6 +103,10 @@ def _efficientnet(spec: ConvSpec, image: int) -> tuple[Callable[[], torch.nn.Mod
         raise InputError(f"image={image}: transformers' EfficientNet pads its stem on one side only, for even images; nearest: {image + 1}")
     if any(stage.stride > 2 for stage in spec.stages):
         raise InputError("stride: the efficientnet architecture has strides of 1 and 2; nearest: 2")
+    for stage in spec.stages:
+        if spec.width_coefficient == 1 and round_channels(stage.channels) != stage.channels:
+            nearest = round_channels(stage.channels)
+            raise InputError(f"channels={stage.channels}: the efficientnet architecture has multiples of 8; nearest: {nearest}")
     built = spec.scaled()
     config = hf.EfficientNetConfig(
         num_channels=spec.in_channels,

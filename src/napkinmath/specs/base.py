@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -155,9 +155,20 @@ class Spec:
         return self.flops(*sizes, **named) // 2
 
     def dimensions(self) -> dict[str, Any]:
-        """The family's own fields: what makes this preset differ from another."""
+        """The family's own fields, parts as dictionaries and lists: what makes this preset differ from another."""
         common = {field.name for field in fields(Spec)}
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in common}
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self) if field.name not in common}
+
+
+def _plain(value: Any) -> Any:
+    """A field as :func:`json.dumps` takes it."""
+    if isinstance(value, Spec):
+        return value.dimensions()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 def positive_int(name: str, value: object) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
@@ -125,10 +125,6 @@ class EncoderDecoderSpec(Spec):
         """A preset: the architecture's :data:`STYLES` and the row's figures."""
         nested = {"moe": Experts(**row["moe"])} if "moe" in row else {}
         return super().from_row(name, {**STYLES[row["reference"]], **row, **nested})
-
-    def dimensions(self) -> dict[str, Any]:
-        """The family's own fields; ``moe`` as a dictionary."""
-        return super().dimensions() | ({"moe": asdict(self.moe)} if self.moe else {})
 
     @property
     def layers(self) -> TransformerSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import dtype_name
@@ -300,9 +300,3 @@ class MultimodalSpec(Spec):
         from ..whiteboard.ledgers.multimodal import multimodal_ledger
 
         return multimodal_ledger(self, self.resolve(batch, image, frames, samples, seq), dtype_name(dtype), attention)
-
-    def dimensions(self) -> dict[str, Any]:
-        """The family's own fields, towers as dictionaries of their own."""
-        own = super().dimensions()
-        towers = {key: asdict(value) for key, value in own.items() if is_dataclass(value) and not isinstance(value, (Spec, type))}
-        return own | towers | ({"text": self.text.dimensions()} if self.text else {})

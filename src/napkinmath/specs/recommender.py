@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..dtypes import dtype_name
@@ -140,10 +140,6 @@ class RecommenderSpec(Spec):
     def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
         """A preset: the row's ``features`` is a table of its own."""
         return super().from_row(name, {**row, "features": Features(**row["features"])})
-
-    def dimensions(self) -> dict[str, Any]:
-        """The family's own fields."""
-        return {**super().dimensions(), "features": asdict(self.features)}
 
     @property
     def dense_width(self) -> int:

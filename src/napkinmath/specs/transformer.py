@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
@@ -126,11 +126,6 @@ class TransformerSpec(Spec):
         """A preset: the architecture's :data:`STYLES` and the row's figures."""
         blocks = {key: block(**row[key]) for key, block in (("moe", Experts), ("mla", LatentAttention)) if row.get(key)}
         return super().from_row(name, {**STYLES[row["reference"]], **row, **blocks})
-
-    def dimensions(self) -> dict[str, Any]:
-        """The family's own fields; ``moe`` and ``mla`` as dictionaries."""
-        blocks = {key: asdict(block) for key, block in (("moe", self.moe), ("mla", self.mla)) if block}
-        return super().dimensions() | blocks
 
     @property
     def decodes(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import dtype_name
@@ -48,10 +48,6 @@ class TwoTowerSpec(Spec):
     def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
         """A preset: the row's ``user`` and ``item`` are tables of their own."""
         return super().from_row(name, {**row, "user": Features(**row["user"]), "item": Features(**row["item"])})
-
-    def dimensions(self) -> dict[str, Any]:
-        """The family's own fields."""
-        return {**super().dimensions(), "user": asdict(self.user), "item": asdict(self.item)}
 
     def tower(self, side: str) -> tuple[Features, tuple[int, ...]]:
         """Features and MLP widths of ``user`` or ``item``."""

@@ -23,14 +23,14 @@ def optimizer_state_bytes(params: Value, state_values: Value = 2, state_bytes: V
     return params * state_values * state_bytes
 
 
-def adam8bit_state_bytes(params: Value, block: Value = 2048) -> Value:
+def adam8bit_state_bytes(params: Value, block: Value = 256) -> Value:
     """Bytes of 8-bit Adam: two moments of a byte, each block of ``block`` values with an fp32 scale.
 
-    Dettmers et al. 2022 (arXiv:2110.02861); the block is bitsandbytes' (optim/optimizer.py). Ignores that tensors under 4,096 values keep
-    fp32 state.
+    Dettmers et al. 2022 (arXiv:2110.02861), whose blocks have 2,048 values; bitsandbytes takes 256 since 0.44 (its pull request 1365).
+    Ignores that tensors under 4,096 values keep fp32 state.
 
-    >>> adam8bit_state_bytes(params=2048)
-    4104.0
+    >>> adam8bit_state_bytes(params=256)
+    520.0
     """
     return params * 2 * (1 + 4 / block)
 
