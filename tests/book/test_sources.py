@@ -70,3 +70,11 @@ def test_every_page_is_in_the_table_of_contents() -> None:
 
 def report(page: Path, findings: list[Finding]) -> list[str]:
     return [f"{name(page)}:{finding.line}: {finding.text!r} in {finding.sentence!r}" for finding in findings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_column_of_a_table_has_a_heading(page: Path) -> None:
+    """A screen reader announces the heading with each cell; the browser tests would find an empty one too, minutes later."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    headings = [line for line, rule in zip(lines, lines[1:], strict=False) if rule.startswith("|--") or rule.startswith("| --")]
+    assert not [line for line in headings if any(not cell.strip() for cell in line.strip().strip("|").split("|"))]
