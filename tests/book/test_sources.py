@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import nbformat
@@ -76,5 +77,5 @@ def report(page: Path, findings: list[Finding]) -> list[str]:
 def test_every_column_of_a_table_has_a_heading(page: Path) -> None:
     """A screen reader announces the heading with each cell; the browser tests would find an empty one too, minutes later."""
     lines = page.read_text(encoding="utf-8").splitlines()
-    headings = [line for line, rule in zip(lines, lines[1:], strict=False) if rule.startswith("|--") or rule.startswith("| --")]
+    headings = [line for line, rule in itertools.pairwise(lines) if rule.startswith(("|--", "| --"))]
     assert not [line for line in headings if any(not cell.strip() for cell in line.strip().strip("|").split("|"))]
