@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 
@@ -24,6 +25,16 @@ class Watched:
     def assert_clean(self) -> None:
         assert not self.console
         assert not self.foreign
+
+
+def assert_accessible(page: Page, context: str | None = None, **options: object) -> None:
+    """Axe finds nothing. It loads no style sheets a second time (``preload``), which a page from a file may not.
+
+    A colour that is still changing (the theme's buttons fade into the dark) is nobody's: what moves is brought to its end first.
+    """
+    page.add_style_tag(content="*, ::before, ::after { transition: none !important; animation: none !important }")
+    results = Axe().run(page, context=context, options={"resultTypes": ["violations"], "preload": False, **options})
+    assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.fixture(scope="module")

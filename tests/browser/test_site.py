@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from workbook import ROOT
 
-from .conftest import Watched
+from .conftest import Watched, assert_accessible
 
 CHAPTER = "book/sequence/transformer"
 PAGES = sorted(
@@ -62,12 +61,6 @@ def test_the_colours_of_code_can_be_read(open_page: Open, built_site: Path, them
     block = f'<div class="highlight-ipython3"><div class="highlight" id="words"><pre>{words}</pre></div></div>'
     page.evaluate("block => document.querySelector('article').insertAdjacentHTML('afterbegin', block)", block)
     assert_accessible(page, context="#words", runOnly=["color-contrast"])
-
-
-def assert_accessible(page: Page, context: str | None = None, **options: object) -> None:
-    """Axe finds nothing. It loads no style sheets a second time (``preload``), which a page from a file may not."""
-    results = Axe().run(page, context=context, options={"resultTypes": ["violations"], "preload": False, **options})
-    assert results.violations_count == 0, results.generate_report()
 
 
 def test_a_chart_is_drawn_in_place_of_its_picture_and_follows_the_theme(open_page: Open, built_site: Path) -> None:
