@@ -1,14 +1,4 @@
-"""What one operation costs on a measured machine: one law per class of operation, fitted to a calibration.
-
-A law says how long an operation takes from what the whiteboard knows of it::
-
-    seconds = a + flops / peak * (1 + c1/dim1) * (1 + c2/dim2) ... + bytes / bandwidth
-
-``a`` is the cost of dispatching it, ``c`` says which dimensions are too small to fill the machine. The constants are
-fitted to the calibration's samples, robustly and on the logarithm, because a prediction is judged by its ratio. What the
-formula misses (cache levels, a library's switch of algorithm) is smooth in the logarithm of the dimensions: a Gaussian
-process interpolates the remaining ratio and says how far it may be off, which becomes the prediction's interval. Far from
-every sample the process knows nothing and the formula alone is left.
+"""An operation as the predictor sees it: the class of operation whose law (:mod:`napkinmath.laws`) prices it, and its sizes.
 
 A calibration sample and a ledger row go through the same :class:`Work`, so that they cannot drift apart.
 """
@@ -16,17 +6,10 @@ A calibration sample and a ledger row go through the same :class:`Work`, so that
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .ledger import Op
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
 
 #: Bandwidth-bound laws and the operators that they price. An operator that is not listed is priced as its ledger kind.
 _OPERATORS = {
@@ -148,125 +131,3 @@ def _conv_work(op: Op, layout: dict[str, Any], flops: float, moved: float) -> Wo
         law = "conv1d" if len(spatial) == 1 else "conv.transposed" if transposed else "conv.pointwise" if kernel == 1 else "conv"
         batch, d_out = batch * groups, max(d_out // groups, 1)  # groups run one beside another, as a batch does
     return Work(law, op.dtype, (batch, side, d_in, d_out, kernel, stride, aligned(d_in, d_out)), flops, moved)
-
-
-@dataclass(frozen=True)
-class Priced:
-    """What a law says of several works: arrays of one length.
-
-    Attributes:
-        seconds: best estimate (median) of each.
-        sigma: standard deviation of its natural logarithm.
-        compute, bandwidth, overhead: the law's three terms in seconds, which say what binds.
-        outside: whether a dimension lies outside the calibrated range.
-    """
-
-    seconds: Floats
-    sigma: Floats
-    compute: Floats
-    bandwidth: Floats
-    overhead: Floats
-    outside: npt.NDArray[np.bool_]
-
-
-class Law:
-    """The fitted cost of one class of operation."""
-
-    #: Length scales (in doublings of a dimension), amplitudes and noises (natural log of seconds) that the fit chooses from.
-    _SCALES = (1.0, 1.5, 2.5, 4.0, 7.0)
-    _AMPLITUDES = (0.05, 0.1, 0.2, 0.4)
-    _NOISES = (0.02, 0.05, 0.1, 0.2)
-
-    def __init__(self, works: Sequence[Work], seconds: Sequence[float]) -> None:
-        """Fit the law to measured works of one class.
-
-        Args:
-            works: at least one, all with the same :attr:`Work.key`.
-            seconds: how long each took.
-        """
-        import numpy as np
-        from scipy.optimize import least_squares
-
-        self._has_flops = works[0].flops > 0
-        dims, flops, moved = self._columns(works)
-        log_seconds = np.log(np.asarray(seconds, dtype=float))
-        # Constants are fitted as logarithms and so stay positive. They start at the best rates seen, and none may claim more than
-        # the samples allow: no dispatch slower than the fastest sample, no rate below the slowest, however noisy the machine.
-        per_byte = log_seconds - np.log(moved)
-        start, most = [log_seconds.min() - math.log(2), per_byte.min()], [log_seconds.min(), per_byte.max()]
-        if self._has_flops:
-            per_flop = log_seconds - np.log(flops)
-            start += [per_flop.min()] + [0.0] * dims.shape[1]
-            most += [per_flop.max()] + [math.log(1024.0)] * dims.shape[1]
-        fit = least_squares(
-            lambda c: self._log_formula(c, dims, flops, moved) - log_seconds,
-            start,
-            bounds=(-np.inf, np.asarray(most) + 1e-6),
-            loss="soft_l1",
-            f_scale=0.1,
-            max_nfev=200,
-        )
-        self._constants = fit.x
-        self._points = np.log2(dims)
-        self._low, self._high = dims.min(axis=0), dims.max(axis=0)
-        self._fit_residual(log_seconds - self._log_formula(self._constants, dims, flops, moved))
-
-    def price(self, works: Sequence[Work]) -> Priced:
-        """Estimate works of this law's class."""
-        import numpy as np
-
-        dims, flops, moved = self._columns(works)
-        overhead, bandwidth, compute = self._terms(self._constants, dims, flops, moved)
-        near = self._kernel(np.log2(dims), self._points)
-        ratio = near @ self._weights
-        sigma = np.sqrt(np.maximum(self._amplitude**2 - np.einsum("ij,ij->i", near, near @ self._inverse), 0.0) + self._noise**2)
-        outside = ((dims < self._low / 1.1) | (dims > self._high * 1.1)).any(axis=1)
-        scale = np.exp(ratio)
-        return Priced((overhead + bandwidth + compute) * scale, sigma, compute * scale, bandwidth * scale, overhead * scale, outside)
-
-    def _columns(self, works: Sequence[Work]) -> tuple[Floats, Floats, Floats]:
-        import numpy as np
-
-        columns: tuple[Any, ...] = tuple(np.asarray([getattr(w, name) for w in works], dtype=float) for name in ("dims", "flops", "bytes"))
-        return columns[0], columns[1], columns[2]
-
-    def _terms(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats) -> tuple[Floats, Floats, Floats]:
-        import numpy as np
-
-        overhead = np.full(len(dims), np.exp(constants[0]))
-        bandwidth = moved * np.exp(constants[1])
-        compute = flops * np.exp(constants[2]) * (1 + np.exp(constants[3:]) / dims).prod(axis=1) if self._has_flops else np.zeros(len(dims))
-        return overhead, bandwidth, compute
-
-    def _log_formula(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats) -> Floats:
-        import numpy as np
-
-        return np.log(sum(self._terms(constants, dims, flops, moved)))
-
-    def _kernel(self, left: Floats, right: Floats) -> Floats:
-        import numpy as np
-
-        squared = ((left[:, None, :] - right[None, :, :]) / self._scale) ** 2
-        return self._amplitude**2 * np.exp(-0.5 * squared.sum(axis=2))
-
-    def _fit_residual(self, residual: Floats) -> None:
-        """Choose the process's scale, amplitude and noise by the likelihood of the residuals, then solve for its weights."""
-        import itertools
-
-        import numpy as np
-
-        # A stray sample (another process woke up) must not bend the surface around it.
-        spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual)))) + 0.02
-        residual = np.clip(residual, -4 * spread, 4 * spread)
-        best, self._amplitude = -math.inf, 1.0
-        for scale in self._SCALES:
-            self._scale = scale
-            values, vectors = np.linalg.eigh(self._kernel(self._points, self._points))
-            rotated = vectors.T @ residual
-            for amplitude, noise in itertools.product(self._AMPLITUDES, self._NOISES):
-                variance = amplitude**2 * np.maximum(values, 0.0) + noise**2
-                likelihood = -0.5 * float((rotated**2 / variance + np.log(variance)).sum())
-                if likelihood > best:
-                    best, chosen, inverse = likelihood, (scale, amplitude, noise), (vectors / variance) @ vectors.T
-        self._scale, self._amplitude, self._noise = chosen
-        self._inverse, self._weights = inverse, inverse @ residual

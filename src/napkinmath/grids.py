@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 from .costmodel import aligned
@@ -71,8 +70,7 @@ def _rowwise(name: str) -> Build:
 
 def _strided_copy(pools: Pools, dims: tuple[int, ...]) -> Run:
     rows, row = dims
-    heads = math.gcd(12, rows)
-    swapped = pools.hot(rows // heads, heads, row).transpose(0, 1)
+    swapped = pools.hot(rows // _SWAPPED, _SWAPPED, row).transpose(0, 1)  # as heads and positions are
     return lambda: swapped.contiguous()
 
 
@@ -138,6 +136,7 @@ def _embedding_bag(pools: Pools, dims: tuple[int, ...]) -> Run:
     return lambda: torch.nn.functional.embedding_bag(ids, table(), mode="sum")
 
 
+_SWAPPED = 8
 _TOKENS, _WIDTH, _STORED = Axis(1, 8192), Axis(64, 8192, 64), Axis(1, 2)
 _ROWS, _ROW = Axis(1, 2**15), Axis(32, 4096, 32)
 _HEADS, _D_HEAD = Axis(1, 256), Axis(32, 128, 32)
@@ -185,7 +184,7 @@ def _depthwise_dims(batch: int, side: int, channels: int, kernel: int, stride: i
     return batch, side, channels, channels, kernel, stride, aligned(channels, channels)
 
 
-_PREFILL = (_HEADS, Axis(4, 2048), _D_HEAD)
+_PREFILL, _DECODE = (_HEADS, Axis(4, 2048), _D_HEAD), (_HEADS, Axis(16, 4096), _D_HEAD)
 GRIDS = (
     Grid("gemm", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm, 9, flops=_gemm_flops, values=_gemm_values),
     # A decode step, and the output layer over a vocabulary: few tokens, wide weights.
@@ -195,13 +194,16 @@ GRIDS = (
     Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
          flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n)),
     _attention_grid("", _PREFILL, 4, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
-    _attention_grid("", (_HEADS, Axis(16, 4096), _D_HEAD), 1.5, lambda heads, context, d_head: (heads, 1, context, d_head)),
+    _attention_grid("", _DECODE, 1.5, lambda heads, context, d_head: (heads, 1, context, d_head)),
     _attention_grid(".causal", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head), causal=True),
     _attention_grid(".masked", _PREFILL, 1.5, lambda heads, seq, d_head: (heads, seq, seq, d_head), masked=True),
+    _attention_grid(".masked", _DECODE, 0.7, lambda heads, context, d_head: (heads, 1, context, d_head), masked=True),
     _rowwise_grid("add", 1, 3), _rowwise_grid("mul", 1), _rowwise_grid("pow", 1), _rowwise_grid("tanh", 1), _rowwise_grid("gelu", 1),
     _rowwise_grid("silu", 0.5), _rowwise_grid("softmax", 1), _rowwise_grid("layer_norm", 1), _rowwise_grid("reduce", 0.5, 1),
     _rowwise_grid("copy", 0.7),
-    _rowwise_grid("copy.strided", 0.7, build=_strided_copy), _rowwise_grid("gather", 0.5, build=_gather),
+    Grid("copy.strided", (Axis(2 * _SWAPPED, 2**15, _SWAPPED), _ROW), _strided_copy, 0.7, values=lambda rows, row: 2.0 * rows * row,
+         dtypes=("fp32", "bf16")),
+    _rowwise_grid("gather", 0.5, build=_gather),
     Grid("conv", (_BATCH, _SIDE, _CHANNELS, _CHANNELS, Choice((3, 3, 3, 5, 7)), Choice((1, 1, 2))), _conv(), 6,
          flops=_conv_flops, values=_conv_values, dims=_conv_dims, largest=3e9),
     Grid("conv.pointwise", (_BATCH, _SIDE, _CHANNELS, _CHANNELS, Choice((1,)), Choice((1, 1, 1, 2))), _conv(), 5,

@@ -3,7 +3,7 @@
 Two methods, and every prediction says which it used:
 
 * *fitted*: the ledger was traced for the device that the profile was measured on, so its rows are the operations that will
-  run. Each is priced by the law of its class (:mod:`napkinmath.costmodel`), plus what modules and views cost.
+  run. Each is priced by the law of its class (:mod:`napkinmath.laws`), plus what modules and views cost.
 * *roofline*: anything else. A row takes the longest of its arithmetic at the peak and its traffic at the memory's bandwidth,
   each divided by an efficiency that is a stated range, not a measurement. The interval is as wide as that range.
 
@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .costmodel import Priced, Work, work_of
+from .costmodel import Work, work_of
 from .errors import InputError
 from .hardware import Device, device
+from .laws import Priced
 from .ledger import COMPUTE_KINDS, Ledger, Op
 from .measurement import Measurement, measure
 from .profile import Profile, load_profile
@@ -197,12 +198,14 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
         assert law is not None
         unique = list(dict.fromkeys(work for _, work in members))
         priced, where = law.price(unique), {work: i for i, work in enumerate(unique)}
-        sigma_s = 0.0
+        sigma_s, of_work = 0.0, [0.0] * len(unique)
         for op, work in members:
-            row = _priced_row(op, priced, where[work])
+            row = _priced_row(op, profile, priced, where[work])
             rows[id(op)] = row
             sigma_s += row.seconds * float(priced.sigma[where[work]])
-        variance += sigma_s**2  # a law that is off is off in the same direction for all of its rows; laws are independent
+            of_work[where[work]] += row.seconds
+        # A law that is off is off in the same direction for all of its rows; laws are independent, and so is each shape's own noise.
+        variance += sigma_s**2 + sum((seconds * priced.noise) ** 2 for seconds in of_work)
     for op in uncovered:
         seconds, binds = _roofline_op(op, profile, level=1)
         rows[id(op)] = PricedOp(op.name, op.kind, op.op, op.count, seconds, binds, True)
@@ -219,10 +222,15 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
     )  # fmt: skip
 
 
-def _priced_row(op: Op, priced: Priced, index: int) -> PricedOp:
-    parts = dict(zip(RESOURCES, (float(priced.compute[index]), float(priced.bandwidth[index]), float(priced.overhead[index])), strict=True))
+def _priced_row(op: Op, profile: Profile, priced: Priced, index: int) -> PricedOp:
+    """What binds beside dispatch is what would take longer at this machine's peaks: at one token a law cannot tell FLOPs from bytes."""
+    seconds, overhead = float(priced.seconds[index]), float(priced.overhead[index])
+    compute = op.flops / _peak(op, profile) if op.flops else 0.0
+    moved = op.bytes_moved / profile.bandwidth_bytes_per_s
+    share = compute / (compute + moved) if compute or moved else 0.0
+    parts = {"overhead": overhead, "compute": (seconds - overhead) * share, "bandwidth": (seconds - overhead) * (1 - share)}
     binds = max(parts, key=lambda resource: parts[resource])
-    return PricedOp(op.name, op.kind, op.op, op.count, float(priced.seconds[index]) * op.count, binds, bool(priced.outside[index]))
+    return PricedOp(op.name, op.kind, op.op, op.count, seconds * op.count, binds, bool(priced.outside[index]))
 
 
 def _modules(ledger: Ledger) -> int:

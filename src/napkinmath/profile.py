@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .costmodel import Law, Work
+from .costmodel import Work
 from .dtypes import dtype_name
 from .errors import InputError
+from .laws import Law
 
 SCHEMA = 1
 _BUSY = 0.2  # drift or noise above this and the samples tell of other processes

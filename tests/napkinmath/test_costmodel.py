@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from napkinmath.costmodel import Law, Work, work_of
+from napkinmath.costmodel import Work, work_of
 from napkinmath.dtypes import bytes_per_value
 from napkinmath.grids import GRIDS
+from napkinmath.laws import Law
 from napkinmath.ledger import Op
 
 
@@ -30,13 +31,36 @@ def test_a_law_reproduces_shapes_between_its_samples():
         assert guess == pytest.approx(seconds(work), rel=0.1)
 
 
-def test_the_terms_say_what_binds():
+def test_dispatch_is_the_part_that_stays_as_work_shrinks():
     law = Law(SAMPLES, [seconds(w) for w in SAMPLES])
-    priced = law.price([gemm(512, 3072, 3072), gemm(1, 3072, 3072)])
-    assert priced.compute[0] > priced.bandwidth[0]
-    assert priced.bandwidth[1] > priced.compute[1]
-    for i in range(2):
-        assert priced.compute[i] + priced.bandwidth[i] + priced.overhead[i] == pytest.approx(priced.seconds[i])
+    large, small = gemm(512, 3072, 3072), gemm(1, 128, 128)
+    priced = law.price([large, small])
+    assert priced.overhead[0] < 0.01 * priced.seconds[0]
+    assert priced.overhead[1] == pytest.approx(3e-6, rel=0.2)
+
+
+def test_no_law_is_faster_than_the_samples_allow():
+    """Copies that mostly did nothing once made a law of 700 TB/s, and a cache of 25 MB was copied for free."""
+    works = [Work("copy", "fp32", (rows, 64), 0.0, 512.0 * rows) for rows in (2**i for i in range(4, 16))]
+    times = [3e-6 + w.bytes / 20e9 if i % 3 else 2e-7 for i, w in enumerate(works)]
+    far = Work("copy", "fp32", (2**19, 64), 0.0, 512.0 * 2**19)
+    rates = [w.bytes / t for w, t in zip(works, times, strict=True)]
+    assert Law(works, times).price([far]).seconds[0] >= far.bytes / max(rates) / 3
+
+
+def test_a_strided_copy_of_the_calibration_copies():
+    """An odd number of rows made a view that was contiguous already."""
+    import torch
+
+    from napkinmath.kernels import Pools
+
+    (grid,) = (grid for grid in GRIDS if grid.law == "copy.strided")
+    pools = Pools("cpu", torch.float32, 2**20, 2**22)
+    for work in itertools.islice(grid.works("fp32"), 12):
+        if math.prod(work.dims) <= 2**20:
+            made = grid.build(pools, work.dims)()
+            assert made.numel() == math.prod(work.dims)
+            assert not pools.hot(1).data_ptr() <= made.data_ptr() < pools.hot(2**22)[-1:].data_ptr()
 
 
 def test_a_cliff_that_the_formula_misses_is_interpolated():

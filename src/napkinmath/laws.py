@@ -1,0 +1,174 @@
+"""What one operation costs on a measured machine: one law per class of operation, fitted to a calibration.
+
+A law says how long an operation takes from what the whiteboard knows of it::
+
+    seconds = a + flops / peak * (1 + c1/dim1) * (1 + c2/dim2) ... + bytes / bandwidth
+
+``a`` is the cost of dispatching it, ``c`` says which dimensions are too small to fill the machine. The constants are
+fitted to the calibration's samples, robustly and on the logarithm, because a prediction is judged by its ratio. What the
+formula misses (cache levels, a library's switch of algorithm) is continuous in the logarithms of the dimensions, the FLOPs and
+the bytes: a Gaussian process interpolates the remaining ratio and says how far it may be off, which becomes the prediction's
+interval. Far from every sample the process knows nothing and the formula alone is left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .costmodel import Work
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What a law says of several works: arrays of one length.
+
+    Attributes:
+        seconds: best estimate (median) of each.
+        overhead: the part of it that dispatching takes.
+        sigma: standard deviation of its natural logarithm: how far the law may be off there.
+        outside: whether a dimension lies outside the calibrated range.
+        noise: standard deviation of what differs from one operation to the next whatever the law says.
+    """
+
+    seconds: Floats
+    overhead: Floats
+    sigma: Floats
+    outside: npt.NDArray[np.bool_]
+    noise: float
+
+
+class Law:
+    """The fitted cost of one class of operation."""
+
+    #: What the fit of the process chooses from: length scales in doublings of a feature (over the last one nothing changes),
+    #: amplitudes and noises in natural logarithms of seconds.
+    _SCALES = (1.0, 2.0, 4.0, 8.0, 1e3)
+    _AMPLITUDES = (0.05, 0.1, 0.2, 0.4, 0.8)
+    _NOISES = (0.02, 0.05, 0.1, 0.2)
+    _BEYOND = 2.0  # no rate is claimed that is this many times the best seen
+    _GAIN = 0.5  # of log-likelihood, below which a feature keeps the scale of the others
+
+    def __init__(self, works: Sequence[Work], seconds: Sequence[float]) -> None:
+        """Fit the law to measured works of one class.
+
+        Args:
+            works: at least one, all with the same :attr:`Work.key`.
+            seconds: how long each took.
+        """
+        import numpy as np
+        from scipy.optimize import least_squares
+
+        self._has_flops = works[0].flops > 0
+        dims, flops, moved = self._columns(works)
+        log_seconds = np.log(np.asarray(seconds, dtype=float))
+        # Constants are fitted as logarithms and so stay positive. They start at the best rates seen, and none may claim more than
+        # the samples allow, however noisy the machine: no dispatch slower than the fastest sample, no rate below the slowest or far
+        # above the fastest. Where arithmetic explains the time, the traffic may cost nothing.
+        per_byte, nothing = log_seconds - np.log(moved), -50.0
+        least = [nothing, nothing if self._has_flops else per_byte.min() - math.log(self._BEYOND)]
+        start, most = [log_seconds.min() - math.log(2), per_byte.min()], [log_seconds.min(), per_byte.max()]
+        if self._has_flops:
+            per_flop = log_seconds - np.log(flops)
+            least += [per_flop.min() - math.log(self._BEYOND)] + [nothing] * dims.shape[1]
+            start += [per_flop.min()] + [0.0] * dims.shape[1]
+            most += [per_flop.max()] + [math.log(1024.0)] * dims.shape[1]
+        fit = least_squares(
+            lambda c: self._log_formula(c, dims, flops, moved) - log_seconds,
+            start,
+            bounds=(np.asarray(least) - 1e-6, np.asarray(most) + 1e-6),
+            loss="soft_l1",
+            f_scale=0.1,
+            max_nfev=200,
+        )
+        self._constants = fit.x
+        self._points = self._features(dims, flops, moved)
+        self._low, self._high = dims.min(axis=0), dims.max(axis=0)
+        self._fit_residual(log_seconds - self._log_formula(self._constants, dims, flops, moved))
+
+    def price(self, works: Sequence[Work]) -> Priced:
+        """Estimate works of this law's class."""
+        import numpy as np
+
+        dims, flops, moved = self._columns(works)
+        overhead, bandwidth, compute = self._terms(self._constants, dims, flops, moved)
+        near = self._amplitude**2 * self._kernel(self._features(dims, flops, moved), self._scales)
+        scale = np.exp(near @ self._weights)
+        sigma = np.sqrt(np.maximum(self._amplitude**2 - np.einsum("ij,ij->i", near, near @ self._inverse), 0.0))
+        outside = ((dims < self._low / 1.1) | (dims > self._high * 1.1)).any(axis=1)
+        return Priced((overhead + bandwidth + compute) * scale, overhead * scale, sigma, outside, self._noise)
+
+    def _columns(self, works: Sequence[Work]) -> tuple[Floats, Floats, Floats]:
+        import numpy as np
+
+        columns: tuple[Any, ...] = tuple(np.asarray([getattr(w, name) for w in works], dtype=float) for name in ("dims", "flops", "bytes"))
+        return columns[0], columns[1], columns[2]
+
+    def _features(self, dims: Floats, flops: Floats, moved: Floats) -> Floats:
+        import numpy as np
+
+        return np.log2(np.column_stack([dims, moved] + ([flops] if self._has_flops else [])))
+
+    def _terms(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats) -> tuple[Floats, Floats, Floats]:
+        import numpy as np
+
+        overhead = np.full(len(dims), np.exp(constants[0]))
+        bandwidth = moved * np.exp(constants[1])
+        compute = flops * np.exp(constants[2]) * (1 + np.exp(constants[3:]) / dims).prod(axis=1) if self._has_flops else np.zeros(len(dims))
+        return overhead, bandwidth, compute
+
+    def _log_formula(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats) -> Floats:
+        import numpy as np
+
+        return np.log(sum(self._terms(constants, dims, flops, moved)))
+
+    def _kernel(self, features: Floats, scales: Floats) -> Floats:
+        """Matérn's correlation (3/2) with the calibrated points: continuous with a slope, but no smoother, as libraries' switches ask."""
+        import numpy as np
+
+        gaps = (features[:, None, :] - self._points[None, :, :]) / scales
+        distance = math.sqrt(3) * np.sqrt((gaps**2).sum(axis=2))
+        return (1 + distance) * np.exp(-distance)
+
+    def _fit_residual(self, residual: Floats) -> None:
+        """Choose the process's scales, amplitude and noise by the likelihood of the residuals, then solve for its weights.
+
+        One scale for all features first; then each feature, one after another, may take its own.
+        """
+        import itertools
+
+        import numpy as np
+
+        # A stray sample (another process woke up) must not bend the surface around it.
+        spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual)))) + 0.02
+        residual = np.clip(residual, -4 * spread, 4 * spread)
+        pairs = np.asarray([*itertools.product(self._AMPLITUDES, self._NOISES)])
+
+        def likelihood(scales: Floats) -> tuple[float, float, float, Any, Any]:
+            """Of the best amplitude and noise under these scales; with them, the variances and directions that they belong to."""
+            values, vectors = np.linalg.eigh(self._kernel(self._points, scales))
+            variances = pairs[:, :1] ** 2 * np.maximum(values, 0.0) + pairs[:, 1:] ** 2
+            each = -0.5 * ((vectors.T @ residual) ** 2 / variances + np.log(variances)).sum(axis=1)
+            best = int(each.argmax())
+            return float(each[best]), *map(float, pairs[best]), variances[best], vectors
+
+        width = self._points.shape[1]
+        best, scales = max(((likelihood(np.full(width, s)), np.full(width, s)) for s in self._SCALES), key=lambda found: found[0][0])
+        for feature, scale in itertools.product(range(width), self._SCALES):
+            trial = scales.copy()
+            trial[feature] = scale
+            found = likelihood(trial)
+            if found[0] > best[0] + self._GAIN:
+                best, scales = found, trial
+        _, self._amplitude, self._noise, variances, vectors = best
+        self._scales = scales
+        self._inverse = (vectors / variances) @ vectors.T
+        self._weights = self._inverse @ residual
