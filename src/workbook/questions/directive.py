@@ -91,7 +91,7 @@ class SelfCheck(SphinxDirective):
             raw.parent.replace(raw, nodes.literal(raw.astext(), raw.astext()))
         children = list(holder.children)
         if text.inline and len(children) == 1 and isinstance(children[0], nodes.paragraph):
-            return list(children[0].children)
+            return [nodes.inline("", "", *children[0].children)]  # a link needs a parent that holds text
         return children
 
 
