@@ -216,7 +216,7 @@ def test_the_dashboard_shows_estimates_and_weak_topics(page: Page) -> None:
     expect(report.locator(".sc-topics li")).to_have_text(re.compile("memory: 2 of 3 missed the last time"))
     figure = page.locator("#chart-calibration")
     figure.scroll_into_view_if_needed()
-    expect(figure).to_have_attribute("data-drawn", "", timeout=20_000)
+    expect(figure).to_have_attribute("data-drawn", "")
     expect(figure.locator(".chart-live .mark-symbol path")).to_have_count(3)
     report.locator("summary").click()
     expect(report.locator("details li").first).to_contain_text("sample-kv-cache: 1.3 times too high")
@@ -231,7 +231,7 @@ def test_axe_finds_nothing(open_page: Open, site: Path, theme: str) -> None:
     seed_estimates(page)
     page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
     page.locator("#chart-calibration").scroll_into_view_if_needed()
-    expect(page.locator("#chart-calibration")).to_have_attribute("data-drawn", "", timeout=20_000)
+    expect(page.locator("#chart-calibration")).to_have_attribute("data-drawn", "")
 
     def clean() -> None:
         assert_accessible(page, context=".review")

@@ -30,7 +30,7 @@ def draw_charts(page: Page) -> int:
     charts = page.locator("figure.chart")
     for index in range(charts.count()):
         charts.nth(index).scroll_into_view_if_needed()
-        expect(charts.nth(index)).to_have_attribute("data-drawn", "", timeout=20_000)
+        expect(charts.nth(index)).to_have_attribute("data-drawn", "")
     return charts.count()
 
 
