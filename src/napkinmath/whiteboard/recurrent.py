@@ -8,7 +8,7 @@ layer's input, ``d_hidden`` that of its state. Layers are PyTorch's, with two bi
 from __future__ import annotations
 
 from ..dtypes import bytes_per_value
-from ..scalar import log, log2, maximum
+from ..scalar import floor, log, log2, maximum, minimum
 from .linear import Value, linear_flops
 
 #: Matrices of a step of each cell, and vectors that it carries to the next.
@@ -105,6 +105,41 @@ def state_cache_crossover_context(state_values: Value, n_layers: Value, n_kv_hea
     40.0
     """
     return state_values / (2 * n_layers * n_kv_heads * d_head)
+
+
+def recurrent_step_bytes(batch: Value, d_in: Value, d_hidden: Value, gates: Value = 4, states: Value = 2, dtype: Value = "fp32") -> Value:
+    """Bytes that one step of one layer moves beside its weights: the input read, gates written and read, states read and written.
+
+    A kernel that keeps the gates on chip, between matrix product and nonlinearity, saves ``2 * gates`` of the terms.
+
+    >>> recurrent_step_bytes(batch=1, d_in=80, d_hidden=512, dtype="bf16")
+    12448
+    """
+    return batch * (d_in + 2 * (gates + states) * d_hidden) * bytes_per_value(dtype)
+
+
+def live_streams(
+    interval_s: Value,
+    flops: Value,
+    moved_bytes: Value,
+    kept_bytes: Value,
+    weight_bytes: Value,
+    peak_flops: Value,
+    bandwidth_bytes_per_s: Value,
+    memory_bytes: Value,
+) -> Value:
+    """Streams that a device keeps up with when all of them pass in one batch every ``interval_s``; 0 where not even the weights fit.
+
+    ``flops`` and ``moved_bytes`` are those of one stream and pass, ``kept_bytes`` is what it leaves behind for the next. The least of what
+    arithmetic, bandwidth (which also reads the weights once a pass) and memory allow. Ignores launches, transfers and jitter.
+
+    >>> live_streams(0.01, 7e6, 25e3, 4e3, weight_bytes=7e6, peak_flops=7e13, bandwidth_bytes_per_s=2e11, memory_bytes=2e10)
+    79720
+    """
+    by_compute = interval_s * peak_flops / flops
+    by_bandwidth = (interval_s * bandwidth_bytes_per_s - weight_bytes) / moved_bytes
+    by_memory = (memory_bytes - weight_bytes) / kept_bytes
+    return floor(maximum(0, minimum(by_compute, by_bandwidth, by_memory)))
 
 
 # Training -----------------------------------------------------------------------------------------------------------------
