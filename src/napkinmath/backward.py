@@ -16,6 +16,12 @@ from .errors import InputError, did_you_mean
 from .footprint import OPTIMIZERS, state_bytes_of
 from .ledger import COMPUTE_KINDS, Ledger, Op
 
+#: What the optimizer's row assumes of embedding tables.
+DENSE_GRADIENTS = (
+    "The optimizer updates every row of every embedding table, as with dense gradients, PyTorch's default; with sparse ones it would "
+    "touch only the rows that the batch reads."
+)
+
 #: Kinds of row that a backward pass has nothing of.
 _NO_BACKWARD = ("parameters", "uncounted", "collective")
 
@@ -32,7 +38,8 @@ def training_ledger(ledger: Ledger, optimizer: str | None = "adamw") -> Ledger:
 
     Returns:
         A ledger whose rows carry their phase. ``flops`` are exact; bytes and ``other_flops`` are estimates: a row's backward pass
-        reads what forward read and the gradient of what it wrote, and writes a gradient of each operand.
+        reads what forward read and the gradient of what it wrote, and writes a gradient of each operand. The optimizer's row is for
+        dense gradients: of a recommender's tables a real step, with sparse ones, moves a small part of those bytes, and a note says so.
 
     Raises:
         InputError: the ledger has other phases already, or no such optimizer.
@@ -42,7 +49,9 @@ def training_ledger(ledger: Ledger, optimizer: str | None = "adamw") -> Ledger:
     first = _first_layer(ledger)
     backward = [_backward(op, op is first) for op in reversed(ledger.ops) if op.kind not in _NO_BACKWARD]
     step = [_step(ledger, optimizer)] if optimizer is not None else []
-    return dataclasses.replace(ledger, name=f"{ledger.name} training step", ops=(*ledger.ops, *backward, *step))
+    notes = (DENSE_GRADIENTS,) if step and any(op.kind == "gather" and op.params for op in ledger) else ()
+    ops = (*ledger.ops, *backward, *step)
+    return dataclasses.replace(ledger, name=f"{ledger.name} training step", ops=ops, notes=(*ledger.notes, *notes))
 
 
 def _first_layer(ledger: Ledger) -> Op | None:

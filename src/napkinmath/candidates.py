@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .dtypes import bytes_per_value
+from .dtypes import bytes_per_value, dtype_name
 from .errors import InputError
+from .footprint import largest_operation_values
 from .hardware import Device, device
 from .ledger import Ledger
 from .specs import Spec, preset
@@ -66,7 +68,8 @@ def compare(
 
     Returns:
         Columns ``preset, device, batch, params, flops, memory_bytes, low_s, p50_s, high_s, binds, per_s, usd_per_1k, fits, fails``.
-        ``fails`` names the constraints that are broken. A device without a profile has the interval of a roofline's stated efficiencies.
+        ``fails`` names the constraints that are broken, and ``dtype`` where a device does not compute in it and so has no times. A device
+        without a profile has the interval of a roofline's stated efficiencies.
 
     Ignores: splitting a model over devices, queueing, and what lies around the model. Memory is weights, cache and the largest operation.
 
@@ -80,14 +83,17 @@ def compare(
     if not 0 < utilization <= 1:
         raise InputError(f"utilization={utilization}: a share above 0 and at most 1")
     asked = constraints or Constraints()
+    if mode not in ("forward", "decode"):
+        raise InputError(f"mode={mode!r}: use 'forward' or 'decode'")
     rows: list[dict[str, Any]] = []
-    for candidate, target, size in itertools.product(_listed(specs), _listed(on), _listed(batch)):
-        spec, hardware = _spec(candidate), _hardware(target)
-        resolved = _sizes(spec, size, mode, sizes)
+    machines = [_hardware(target) for target in _listed(on)]
+    for spec, hardware, size in itertools.product(map(_spec, _listed(specs)), machines, _listed(batch)):
+        asked_sizes = spec.decode_sizes(sizes) if mode == "decode" else sizes
+        resolved = spec.resolve(**{**asked_sizes, "batch": size})
         ledger = spec.ledger(**resolved, dtype=dtype)
-        prediction = _predict(spec, ledger, resolved, hardware, dtype)
+        prediction = _predict(spec, ledger, resolved, hardware, dtype) if _has_dtype(hardware, dtype) else None
         price = hardware.price if isinstance(hardware, Device) else None
-        per_s = resolved["batch"] / prediction.p50_s * utilization
+        per_s = resolved["batch"] / prediction.p50_s * utilization if prediction else math.nan
         row = {
             "preset": spec.name,
             "device": hardware.name,
@@ -95,25 +101,31 @@ def compare(
             "params": ledger.params,
             "flops": ledger.flops,
             "memory_bytes": memory_bytes(spec, ledger, resolved, dtype),
-            "low_s": prediction.low_s,
-            "p50_s": prediction.p50_s,
-            "high_s": prediction.high_s,
-            "binds": prediction.binding[0],
+            "low_s": prediction.low_s if prediction else math.nan,
+            "p50_s": prediction.p50_s if prediction else math.nan,
+            "high_s": prediction.high_s if prediction else math.nan,
+            "binds": prediction.binding[0] if prediction else "",
             "per_s": per_s,
-            "usd_per_1k": usd_per_1k_requests(price.usd_per_hour, per_s) if price else float("nan"),
+            "usd_per_1k": usd_per_1k_requests(price.usd_per_hour, per_s) if price else math.nan,
         }
-        fails = _broken(row, asked, hardware)
+        fails = [*([] if prediction else ["dtype"]), *_broken(row, asked, hardware)]
         rows.append(row | {"fits": not fails, "fails": ", ".join(fails)})
     if not rows:
         raise InputError("nothing to compare: name at least one preset and one device")
     return pd.DataFrame(rows).sort_values(["fits", "usd_per_1k", "p50_s"], ascending=[False, True, True], ignore_index=True)
 
 
+def _has_dtype(hardware: Device | Profile, dtype: str) -> bool:
+    try:
+        return hardware.peak_flops(dtype_name(dtype)) > 0
+    except InputError:
+        return False
+
+
 def memory_bytes(spec: Spec, ledger: Ledger, sizes: dict[str, int], dtype: str) -> float:
     """Bytes that one pass needs: all weights, the cache or state of a model that decodes, and the operands of its largest operation."""
     width = bytes_per_value(dtype)
-    largest = max((op.bytes_moved - op.params * width) / op.count for op in ledger)
-    return float(ledger.params * width + sum(spec.kept_bytes(sizes, dtype).values()) + largest)
+    return float((ledger.params + largest_operation_values(ledger)) * width + sum(spec.kept_bytes(sizes, dtype).values()))
 
 
 def _broken(row: dict[str, Any], asked: Constraints, hardware: Device | Profile) -> list[str]:
@@ -139,16 +151,6 @@ def _predict(spec: Spec, ledger: Ledger, sizes: dict[str, int], hardware: Device
 
     built = reference(spec, **sizes, device=hardware.device, fake=hardware.device == "cpu", dtype=dtype, attention="sdpa")
     return predict(trace(built.module, name=ledger.name, **built.inputs), hardware)
-
-
-def _sizes(spec: Spec, batch: int, mode: str, sizes: dict[str, int | None]) -> dict[str, int]:
-    if mode not in ("forward", "decode"):
-        raise InputError(f"mode={mode!r}: use 'forward' or 'decode'")
-    if mode == "decode":
-        if not spec.decodes:
-            raise InputError(f"mode='decode': {spec.name} generates no tokens one by one; compare decoders such as gpt2 or llama-3-8b")
-        sizes = spec.decode_sizes(sizes)
-    return spec.resolve(batch=batch, **sizes)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import InputError, did_you_mean
+from .backward import DENSE_GRADIENTS
+from .errors import InputError, did_you_mean, shown
 from .glossary import meaning
 from .specs import Spec, preset, presets, size_names
 from .specs.config import from_config
@@ -30,13 +31,25 @@ class Parser(argparse.ArgumentParser):
     """argparse, with one line for an error and the nearest valid choice in it."""
 
     def error(self, message: str) -> NoReturn:
-        if "invalid choice" in message:
-            where, _, rest = message.removeprefix("argument ").partition(": invalid choice: ")
-            given = rest.split("'")[1]
-            allowed = COMMANDS if where == "COMMAND" else re.findall(r"[\w-]+", rest.partition("(choose from ")[2])
+        if choice := re.match(r"(?:argument )?(\S+): invalid choice: (.*) \(choose from (.*)\)", message, re.DOTALL):
+            where, given, allowed = choice[1], choice[2].strip("'\""), re.findall(r"[\w-]+", choice[3])
             what = "is not a command" if where == "COMMAND" else f"is not allowed for {where}"
-            message = f"{given!r} {what}.{did_you_mean(given, allowed)}"
+            message = f"{shown(given)} {what}.{did_you_mean(given, allowed)}"
         raise InputError(f"{message.replace(chr(10), ' ')} ('{self.prog} --help' lists what is allowed)")
+
+
+def refuse(argument: str, command: argparse.ArgumentParser) -> NoReturn:
+    """Say that ``command`` takes no such argument, and which option is near.
+
+    Raises:
+        InputError: always.
+    """
+    option = argument.partition("=")[0]
+    what = f"{shown(option)} is one argument too many for '{command.prog}'; '{command.prog} --help' lists what it takes"
+    if option.startswith("-"):
+        near = did_you_mean(option, re.findall(r"--[\w-]+", command.format_help()))
+        what = f"{shown(option)} is not an option of '{command.prog}'.{near}"
+    raise InputError(what)
 
 
 def whole_number(text: str) -> int:
@@ -48,19 +61,24 @@ def whole_number(text: str) -> int:
             nearest = f"; nearest: {max(1, round(float(text)))}"
         except (ValueError, OverflowError):
             nearest = ""
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number{nearest}") from None
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number{nearest}") from None
 
 
-def quantity(unit: str) -> Callable[[str], float]:
-    """Reads a quantity as people type it: ``60``, ``60s`` or ``2 min`` for ``unit="s"``, ``16 GB`` for ``"B"``."""
+def quantity(unit: str, example: str = "") -> Callable[[str], float]:
+    """Reads a quantity as people type it: ``60s`` or ``2 min`` for ``unit="s"``; with an ``example``, its unit must be said."""
 
     def read(text: str) -> float:
         from .units import parse
 
         try:
-            return parse(text, unit).value
+            if len(text) > 80:
+                raise InputError(f"{shown(text)} is too long for a quantity")
+            found = parse(text, unit)
         except InputError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
+        if found.bare and example:
+            raise argparse.ArgumentTypeError(f"{shown(text)} of what? Write the unit too, as in {example}")
+        return found.value
 
     return read
 
@@ -109,7 +127,7 @@ def run_cost(args: argparse.Namespace) -> Any:
     ledger = spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec))
     if args.mode == "train":
         ledger = ledger.training()
-    totals = ledger.totals()
+    totals, tables = ledger.totals(), sum(op.params for op in ledger if op.kind == "gather")
     cost = {
         "name": spec.name,
         "mode": args.mode,
@@ -117,7 +135,7 @@ def run_cost(args: argparse.Namespace) -> Any:
         "dtype": args.dtype,
         "params": totals.params,
         "flops": totals.flops,
-        "macs": int(totals.macs),
+        "macs": totals.flops // 2,
         "useful_causal_flops": totals.useful_causal_flops,
         "other_flops": totals.other_flops,
         "weight_bytes": ledger.weight_bytes,
@@ -130,7 +148,7 @@ def run_cost(args: argparse.Namespace) -> Any:
         for key in ("kind", "module")
     }
     if args.json:
-        return cost | {"by_kind": groups["kind"], "by_module": groups["module"]}
+        return cost | {"notes": list(ledger.notes), "by_kind": groups["kind"], "by_module": groups["module"]}
     lines = [
         f"{spec.name}: {MODES[args.mode]}, {in_words(sizes)}, {args.dtype}",
         f"  parameters   {cost['params']:,}  ({fmt(cost['weight_bytes'], 'B')} of weights)",
@@ -143,6 +161,8 @@ def run_cost(args: argparse.Namespace) -> Any:
         lines.append(f"  state        {fmt(cost['state_bytes'], 'B')}, whatever the context")
     moved = totals.bytes_moved
     lines.append(f"  bytes moved  {fmt(moved, 'B')} without caches, so {fmt(totals.intensity, 'FLOP/B')}")
+    if args.mode == "train" and 2 * tables > totals.params:
+        lines.append(f"  note         {DENSE_GRADIENTS}")
     rows = [
         {"module": group, "params": t["params"], "flops": t["flops"], "share": f"{t['flops'] / max(totals.flops, 1):.1%}"}
         for group, t in groups["module"].items()
@@ -218,12 +238,21 @@ def warn_if_busy(profile: Profile) -> None:
 
 def run_predict(args: argparse.Namespace) -> Any:
     """Predict the latency of one pass: fitted on this machine, by roofline on any other device."""
+    from .candidates import memory_bytes
+    from .hardware import device
     from .latency import predict
 
     spec = named(args.name)
     sizes = sizes_of(args, spec)
-    if args.on is not None:
-        prediction = predict(spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec)), args.on)
+    if args.on != "here":
+        machine = device(args.on)
+        ledger = spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec))
+        prediction, needs = predict(ledger, machine), memory_bytes(spec, ledger, sizes, args.dtype)
+        if args.json:
+            return prediction.to_dict() | {"memory_bytes": needs, "fits_memory": needs <= machine.memory_bytes}
+        if needs > machine.memory_bytes:
+            has = f"{spec.name} needs {fmt(needs, 'B')} and {machine.name} has {fmt(machine.memory_bytes, 'B')}"
+            return f"{prediction.text(*items_of(sizes))}\ndoes not fit: {has}; the time is that of a device as fast which could hold it"
     else:
         from .profile import load_profile
         from .tracing import trace
@@ -294,23 +323,22 @@ def run_compare(args: argparse.Namespace) -> Any:
     ]
     if args.json:
         return rows
-    shown = [
+    times = {"low": "low_s", "latency": "p50_s", "high": "high_s"}
+    listed = [
         {
             "preset": row["preset"],
             "device": row["device"],
             "batch": row["batch"],
-            "low": fmt(row["low_s"], "s"),
-            "latency": fmt(row["p50_s"], "s"),
-            "high": fmt(row["high_s"], "s"),
+            **{title: "" if row[key] is None else fmt(row[key], "s") for title, key in times.items()},
             "binds": row["binds"],
             "memory": fmt(row["memory_bytes"], "B"),
-            "per s": fmt(row["per_s"], digits=3),
-            "$ per 1k": "no price" if row["usd_per_1k"] is None else fmt(row["usd_per_1k"], "$"),
-            "verdict": "fits" if row["fits"] else f"fails: {row['fails']}",
+            "per s": "" if row["per_s"] is None else fmt(row["per_s"], digits=3),
+            "$ per 1k": ("" if row["p50_s"] is None else "no price") if row["usd_per_1k"] is None else fmt(row["usd_per_1k"], "$"),
+            "verdict": "fits" if row["fits"] else f"fails: {row['fails'].replace('dtype', f'no {args.dtype}')}",
         }
         for row in rows
     ]
-    return table(shown, list(shown[0]))
+    return table(listed, list(listed[0]))
 
 
 def build(args: argparse.Namespace, spec: Spec, sizes: dict[str, Any], **where: Any) -> Reference:
@@ -346,13 +374,7 @@ def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:
         InputError: sizes that do not fit the preset or the mode.
     """
     given = {"batch": args.batch, **{size: getattr(args, size) for size in size_names()}}
-    if args.mode == "decode":
-        if not spec.decodes:
-            raise InputError(
-                f"mode='decode': {spec.name} generates no tokens one by one; use --mode forward, or a decoder such as gpt2 or llama-3-8b"
-            )
-        given = spec.decode_sizes(given)
-    return spec.resolve(**given)
+    return spec.resolve(**(spec.decode_sizes(given) if args.mode == "decode" else given))
 
 
 def items_of(sizes: dict[str, int]) -> tuple[int, str]:
@@ -433,6 +455,7 @@ def parser() -> Parser:
         name: commands.add_parser(name, help=(run.__doc__ or "").split("\n")[0], description=run.__doc__) for name, run in COMMANDS.items()
     }
     for command in added.values():
+        command.set_defaults(parser=command)
         command.add_argument("--json", action="store_true", help="print JSON")
     added["presets"].add_argument("--family", help="only this family, such as encoder or decoder")
     added["devices"].add_argument("--kind", help="only this kind: gpu, tpu, cpu or soc")
@@ -464,12 +487,15 @@ def parser() -> Parser:
             "--attention", choices=("fused", "eager"), default="fused", help="whether scores stay on chip or are written out"
         )
     added["predict"].add_argument(
-        "--on", metavar="DEVICE", help="a datasheet device instead of this machine ('napkinmath devices' lists them)"
+        "--on",
+        metavar="DEVICE",
+        default="here",
+        help="a datasheet device ('napkinmath devices' lists them), or 'here', this machine",
     )
     ranked = added["compare"]
     ranked.add_argument("--on", metavar="DEVICE", nargs="+", required=True, help="datasheet devices, or 'here' for this machine's profile")
-    ranked.add_argument("--max-latency", type=seconds, help="of one pass, such as 20ms; held against the interval's high end")
-    ranked.add_argument("--max-memory", type=quantity("B"), help="of one device, such as 16GB (default: its capacity)")
+    ranked.add_argument("--max-latency", type=quantity("s", "20ms"), help="of one pass, such as 20ms; held against the interval's high end")
+    ranked.add_argument("--max-memory", type=quantity("B", "16GB"), help="of one device, such as 16GB (default: its capacity)")
     ranked.add_argument("--max-usd-per-1k", type=float, help="dollars for a thousand items")
     ranked.add_argument("--utilization", type=float, default=1.0, help="share of the time that a device is busy (default 1)")
     added["measure"].add_argument("--max-seconds", type=seconds, default=10.0, help="time to spend (default 10)")
@@ -485,11 +511,13 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     """Run a command. Bad input ends in one line on standard error and exit code 2."""
     try:
-        args = parser().parse_args(argv)
+        args, unknown = parser().parse_known_args(argv)
+        if unknown:
+            refuse(unknown[0], args.parser)
         result = COMMANDS[args.command](args)
         print(json.dumps(result, indent=1) if args.json else result, flush=True)
     except InputError as error:
-        print(f"napkinmath: {error}", file=sys.stderr)
+        print(f"napkinmath: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nnapkinmath: stopped; nothing was saved", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .errors import InputError, did_you_mean
+from .errors import InputError, did_you_mean, shown
 
 #: Bytes per value. ``tf32`` is how a matmul reads fp32 operands, so it takes fp32's space; int4 packs two values in a byte.
 DTYPE_BYTES: dict[str, float] = {
@@ -20,10 +20,11 @@ def dtype_name(dtype: str) -> str:
     Raises:
         InputError: no such dtype.
     """
-    name = str(dtype).removeprefix("torch.").lower()
+    given = dtype if isinstance(dtype, str) else shown(dtype)
+    name = given.removeprefix("torch.").lower()
     name = _ALIASES.get(name, name)
     if name not in DTYPE_BYTES:
-        raise InputError(f"dtype={str(dtype)!r} is not known.{did_you_mean(name, DTYPE_BYTES)}")
+        raise InputError(f"dtype={shown(given)} is not known.{did_you_mean(name, DTYPE_BYTES)}")
     return name
 
 

@@ -114,7 +114,7 @@ def memory(
         what: a preset's name, a spec or a ledger. Transformer specs keep the closed form ``layer_saved_bytes``; every other spec
             or ledger keeps each operation's result, a rough upper estimate.
         sizes, named: of a spec's forward pass, as :meth:`Spec.resolve` takes them: ``batch``, ``seq``, ``context``, ``image``...
-        mode: ``training``, or ``inference``: weights, KV cache, and the operation with the largest operands.
+        mode: ``training``, or ``inference``: weights, KV cache or state, and the operation with the largest operands.
         recipe: one of :data:`RECIPES`.
         optimizer: one of :data:`OPTIMIZERS`.
         attention: ``fused`` keeps no scores, ``eager`` does.
@@ -137,9 +137,10 @@ def memory(
     params = ledger.params
     rows = {"weights": params * bytes_of.weights}
     if mode == "inference":
-        if passed and subject.decodes:
-            rows["kv_cache"] = subject.kv_cache_bytes(passed["batch"], passed["context"], "bf16" if bytes_of.activations == 2 else "fp32")
-        rows["activations"] = max(map(_activation_values, ledger), default=0) * bytes_of.activations
+        if passed:
+            kept = subject.kept_bytes(passed, "bf16" if bytes_of.activations == 2 else "fp32")
+            rows |= {name.removesuffix("_bytes"): size for name, size in kept.items()}
+        rows["activations"] = largest_operation_values(ledger) * bytes_of.activations
     else:
         rows["gradients"] = params * bytes_of.gradients
         rows["master_weights"] = params * bytes_of.master
@@ -186,8 +187,9 @@ def _adafactor_bytes(op: Op) -> float:
     return forms.adafactor_state_bytes(*shape, matrices) + 4 * (op.params - matrices * math.prod(shape))
 
 
-def _activation_values(op: Op) -> float:
-    return (op.bytes_read + op.bytes_written) / _width(op) / op.count - op.params / op.count
+def largest_operation_values(ledger: Ledger) -> float:
+    """Values that the operation with the largest operands reads and writes beside its weights: what inference needs at once."""
+    return max(((op.bytes_moved / _width(op) - op.params) / op.count for op in ledger), default=0.0)
 
 
 def _width(op: Op) -> float:

@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from .dtypes import dtype_name
-from .errors import InputError, did_you_mean
+from .errors import InputError, did_you_mean, shown
 from .profile import Profile, load_profile
 
 __all__ = ["Device", "Price", "Profile", "device", "device_identifiers", "devices", "load_profile"]
@@ -131,7 +131,8 @@ def device(name: str) -> Device:
     key = str(name).strip().lower().replace("_", "-").replace(" ", "-")
     key = _aliases().get(key, key)
     if key not in table:
-        raise InputError(f"device {name!r} is not in the table.{did_you_mean(key, [*table, *_aliases()])}")
+        near = did_you_mean(key, [*table, *_aliases()], "'napkinmath devices' lists all")
+        raise InputError(f"device {shown(name)} is not in the table.{near}")
     return table[key]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,22 +91,25 @@ def readings(spec: Spec | str, *sizes: int | None, attention: str = "sdpa", **na
     def built(**where: Any) -> Any:  # a pass with a cache changes the cache, so each counter gets its own
         return reference(spec, *sizes, attention=attention, **where, **named)
 
-    whiteboard = spec.ledger(*sizes, **named)
+    whiteboard, implemented = spec.ledger(*sizes, **named), spec.ledger(*sizes, **named, **spec.IMPLEMENTED)
     # PyTorch shows the CPU's own operators under fake tensors. fvcore runs torch.jit.trace, which takes meta tensors and no fake ones,
     # and in a convolution neither: there the module is real.
     on_cpu, again, traceable = built(device="cpu", fake=True), built(device="cpu", fake=True), built(device="meta")
     if any(isinstance(module, _ConvNd) for module in traceable.module.modules()):
-        require_memory(spec.name, whiteboard)
+        require_memory(spec.name, implemented)
         traceable = built(device="cpu")
     traced = trace(on_cpu.module, **on_cpu.inputs)
     # Of layers that nobody reads, fused scores are in the correction for those.
-    unread = [op for op in whiteboard if ("unread", True) in op.layout and (attention == "eager" or op.kind != "attention")]
-    return [
-        Reading("whiteboard", whiteboard.flops, "FLOP", params=whiteboard.params),
+    unread = [op for op in implemented if ("unread", True) in op.layout and (attention == "eager" or op.kind != "attention")]
+    found = [
         Reading("trace", traced.flops, "FLOP", params=traced.params),
-        _fvcore(traceable.module, (), traceable.inputs, traced, sum(op.flops for op in unread), _fused_attention_flops(whiteboard)),
+        _fvcore(traceable.module, (), traceable.inputs, traced, sum(op.flops for op in unread), _fused_attention_flops(implemented)),
         _torch(again.module, (), again.inputs, traced),
     ]
+    if beyond := implemented.flops - whiteboard.flops:
+        rebuilt = Correction("transformers rebuilds the keys and values of all cached tokens, where a server works on the latents", -beyond)
+        found = [replace(reading, corrections=(*reading.corrections, rebuilt)) for reading in found]
+    return [Reading("whiteboard", whiteboard.flops, "FLOP", params=whiteboard.params), *found]
 
 
 def require_memory(name: str, ledger: Ledger) -> None:

@@ -60,6 +60,16 @@ def test_here_is_predicted_from_the_profile(synthetic_profile):
     assert row["fits"]
 
 
+def test_specs_and_devices_are_looked_up_once(monkeypatch):
+    from napkinmath import candidates
+
+    asked = []
+    monkeypatch.setattr(candidates, "_hardware", lambda target: asked.append(target) or nm.device(target))
+    monkeypatch.setattr(candidates, "_spec", lambda candidate: asked.append(candidate) or nm.preset(candidate))
+    assert len(compare(["gpt2", "distilbert"], ["t4", "a100-80gb"], [1, 2, 4], dtype="fp16", seq=16)) == 12
+    assert sorted(asked) == ["a100-80gb", "distilbert", "gpt2", "t4"]
+
+
 def test_memory_is_weights_cache_and_the_largest_operation():
     ledger = nm.bert_base.ledger(1, 128, dtype="fp16")
     largest = max((op.bytes_moved - 2 * op.params) / op.count for op in ledger)

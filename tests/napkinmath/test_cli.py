@@ -65,6 +65,38 @@ def test_a_training_step_is_three_forward_passes_of_matmuls(capsys):
     assert train["params"] == forward["params"]
 
 
+def test_a_decode_step_of_latent_attention_is_what_a_server_runs(capsys):
+    cost = json.loads(run(capsys, "cost", "deepseek-v3", "--mode", "decode", "--context", "4096", "--json")[1])
+    assert 140e9 < cost["flops"] < 145e9  # transformers, which rebuilds keys and values of all tokens, spends 8.5 TFLOP
+
+
+def test_tables_that_a_training_step_updates_whole_are_named(capsys):
+    argv = ("cost", "dlrm-mlperf", "--mode", "train")
+    assert "dense gradients" in run(capsys, *argv)[1]
+    assert any("dense gradients" in note for note in json.loads(run(capsys, *argv, "--json")[1])["notes"])
+    assert "dense gradients" not in run(capsys, "cost", "gpt2", "--mode", "train")[1]
+
+
+def test_families_have_short_names(capsys):
+    moe, spelled = (json.loads(run(capsys, "presets", "--family", name, "--json")[1]) for name in ("moe", "Mixture-of-Experts"))
+    assert moe == spelled and {row["family"] for row in moe} == {"mixture-of-experts"}
+    assert json.loads(run(capsys, "presets", "--family", "state-space", "--json")[1])
+
+
+def test_a_prediction_says_when_the_device_is_too_small(capsys):
+    argv = ("predict", "llama-3-70b", "--dtype", "fp16", "--on")
+    assert "does not fit: llama-3-70b needs 141 GB and t4 has 16 GB" in run(capsys, *argv, "t4")[1]
+    assert not json.loads(run(capsys, *argv, "t4", "--json")[1])["fits_memory"]
+    assert "does not fit" not in run(capsys, *argv, "b200")[1]
+
+
+def test_a_device_without_the_dtype_is_a_row_that_does_not_fit(capsys):
+    argv = ("compare", "gpt2", "--on", "t4", "h100-sxm", "--dtype", "bf16")
+    fits, fails = json.loads(run(capsys, *argv, "--json")[1])
+    assert (fits["device"], fits["fits"], fails["device"], fails["fails"], fails["p50_s"]) == ("h100-sxm", True, "t4", "dtype", None)
+    assert "fails: no bf16" in run(capsys, *argv)[1]
+
+
 def test_a_reader_that_has_enough_ends_it_quietly():
     done = subprocess.run(f"{sys.executable} -m napkinmath.cli presets | head -1", shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("name")
@@ -112,6 +144,16 @@ def test_compare_ranks_presets_under_constraints(capsys):
         (["presets", "--family", "encodr"], "family='encodr' is not known. Did you mean 'encoder'"),
         (["predict", "gpt2", "--on", "a100-8gb"], "device 'a100-8gb' is not in the table. Did you mean 'a100-80gb'"),
         (["measure", "llama-3-405b"], "llama-3.1-405b in fp32 takes 1.62 TB"),
+        (["compare", "bert-base", "--on", "t4", "--max-memory", "16"], "'16' of what? Write the unit too, as in 16GB"),
+        (["compare", "bert-base", "--on", "t4", "--max-latency", "20"], "'20' of what? Write the unit too, as in 20ms"),
+        (["cost", "gpt2", "--bacth", "8"], "'--bacth' is not an option of 'napkinmath cost'. Did you mean '--batch'"),
+        (["cost", "gpt2", "bert-base"], "'bert-base' is one argument too many for 'napkinmath cost'"),
+        (["cost", "gpt2", "--mode", "decod"], "'decod' is not allowed for --mode. Did you mean 'decode'"),
+        (["cost", "gpt2", "--mode", "a'decode"], "is not allowed for --mode. Did you mean 'decode'"),
+        (["cost", "gpt2", "--mode", "decode", "--seq", "9", "--context", "99"], "seq=9 with context=99: a decode step has one query token"),
+        (["cost", "t5-small", "--mode", "decode", "--target", "9", "--context", "99"], "target=9 with context=99: a decode step has one"),
+        (["cost", "gpt2", "--mode", "decode", "--context", "0"], "context=0 is out of range"),
+        (["cost", "none-such-as-this"], "'napkinmath presets' lists all"),
         (["calibrate", "--budget", "1"], "budget_s=1"),
         (["calibrate", "--budget", "soon"], "soon"),
     ],

@@ -78,6 +78,12 @@ def test_old_configs_leave_out_what_they_did_not_know():
     [
         ({"model_type": "mamba"}, r"model_type='mamba' is not known; known are bert, .*napkinmath.trace"),
         ({"model_type": None}, r"has no 'model_type'; add"),
+        ({"model_type": ["llama"]}, r"model_type=\['llama'\] is not known"),
+        ({"hidden_act": {"name": "silu"}}, r"hidden_act=\{'name': 'silu'\} is not known"),
+        ({"hidden_size": [4096]}, r"hidden_size=\[4096\] is not a whole number"),
+        ({"model_type": "mistral", "sliding_window": [[4096]]}, r"sliding_window=\[4096\] is not a whole number"),
+        ({"num_hidden_layers": 10**12, "layer_types": ["full_attention"]}, r"layer_types is not the order that llama has"),
+        ({"layer_types": 32}, r"layer_types is not the order that llama has"),
         ({"qk_layernorm": True}, r"qk_layernorm=True is not known for llama; remove it if it changes no shape"),
         ({"hidden_size": None}, r"has no 'hidden_size', which llama needs; add it"),
         ({"hidden_size": "4096"}, r"hidden_size='4096' is not a whole number"),
@@ -97,10 +103,17 @@ def test_what_is_not_known_is_refused_by_name(tmp_path, change, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("[1]", "holds no JSON object"), ("\xff", "is not JSON")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "is not JSON"), ("[1]", "holds no JSON object"), ("\xff", "is not JSON"), ("[" * 10**5, "is nested too deeply")],
+)
 def test_a_file_that_is_no_config(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         from_config(write(tmp_path, text))
+
+
+def test_a_name_that_no_terminal_should_see_is_made_printable(tmp_path):
+    assert from_config(write(tmp_path, {**LLAMA, "_name_or_path": "a\nb\ud800"})).name == "a?b?"
 
 
 def test_a_path_that_is_not_there(tmp_path):

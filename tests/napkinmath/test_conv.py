@@ -295,6 +295,7 @@ def test_one_definition_serves_numbers_columns_and_symbols():
     width = sympy.Symbol("width", positive=True)
     for form in (
         lambda c: forms.depthwise_separable_saving(c),
+        lambda c: forms.depthwise_break_even_channels(c),
         lambda c: forms.conv2d_intensity(1, 14, 14, 64, c, 3, dtype="fp32"),
         lambda c: forms.winograd_multiply_saving(c, 3),
     ):
@@ -310,7 +311,7 @@ def test_one_definition_serves_numbers_columns_and_symbols():
     [
         ({"image": 0}, "image=0 is out of range; allowed: 1 to .*nearest: 1"),
         ({"image": 3, "stages": [{"channels": 4, "kernel": 5, "padding": 0}]}, "image=3 is too small: no pixel is left behind stage1"),
-        ({"stages": []}, "stages=.. has no stage"),
+        ({"stages": []}, "stages is empty; give at least one"),
         ({"stages": [{"channels": 4, "expand": 6}]}, "expand=6: plain blocks have no such field; nearest: expand=1"),
         ({"stages": [{"channels": 4, "blocks": 2, "kernel": 2}]}, "blocks=2 keep their size"),
         ({"stages": [{"channels": 4, "pool": 2, "pool_padding": 2}]}, "pool_padding=2 is more than half of pool=2; nearest: 1"),

@@ -141,6 +141,27 @@ def test_each_choice_saves_what_it_should():
     assert set(inference) == {"weights", "kv_cache", "activations"}
 
 
+@pytest.mark.parametrize("name", ["mamba-130m", "lstm-ptb-large", "t5-small"])
+def test_a_model_keeps_its_state_or_both_its_caches(name):
+    spec = nm.preset(name)
+    rows = memory(spec, mode="inference", recipe="bf16").rows
+    kept = {part: size for part, size in spec.kept_bytes(spec.resolve(), "bf16").items() if size}
+    assert kept and {f"{part}_bytes": size for part, size in rows.items() if part in ("kv_cache", "state")} == kept
+
+
+def test_the_best_segment_is_the_least_memory():
+    """Chen et al. 2016: sqrt(n) segments, if a layer keeps no more than its input; a transformer's layers are segments of their own."""
+
+    def least(layer_bytes):
+        sizes = {"n_layers": 64, "layer_bytes": layer_bytes, "dtype": "int8"}
+        kept = {segment: nm.checkpoint_bytes(1, 1, 1, **sizes, segment=segment) for segment in (1, 2, 4, 8, 16, 32, 64)}
+        return min(kept, key=kept.get)
+
+    assert least(1) == nm.checkpoint_segment(64, 1, 1) == 8
+    assert least(16) == nm.checkpoint_segment(64, 1, 16) == 2
+    assert least(64) == 1
+
+
 def test_a_ledger_of_any_module_will_do():
     ledger = nm.trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), torch.zeros(1, 3, 8, 8))
     table = memory(ledger, recipe="fp32")

@@ -148,10 +148,19 @@ def test_the_utilization_limit_is_where_the_percentile_meets_it(limit, quantile)
     if load > 0:
         assert queueing.mm1_response_percentile_s(load, 1.0, quantile) == pytest.approx(limit)
     load = queueing.md1_utilization_limit(1.0, limit, quantile)
-    if load > 0:
-        assert 1 + queueing.md1_wait_percentile_s(load, 1.0, quantile) <= limit * (1 + 1e-9)
-    if load > 0.5 and quantile > 0.9:  # what dropping ln(rho) gives away is bounded
-        assert queueing.md1_wait_percentile_s(load, 1.0, quantile) > 0.69 * (limit - 1)
+    assert 0 < load < 1
+    assert 1 + queueing.md1_wait_percentile_s(load, 1.0, quantile) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("services", "within"), [(1.5, 0.01), (3, 0.1), (5, 0.055), (10, 0.015)])
+def test_the_utilization_limit_is_near_that_of_the_exact_queue(services, within):
+    """Erlang 1909: a wait of at most ``x`` services has probability ``(1 - rho) sum (-rho (x - k))^k / k! exp(rho (x - k))``."""
+    load, x = queueing.md1_utilization_limit(1.0, services, 0.99), services - 1
+
+    def in_time(rho):
+        return (1 - rho) * sum((-rho * (x - k)) ** k / math.factorial(k) * math.exp(rho * (x - k)) for k in range(math.floor(x) + 1))
+
+    assert in_time(load + within) < 0.99 < in_time(load - within)
 
 
 @given(arrival=st.floats(0.5, 300), limit=st.floats(0.11, 1), quantile=st.floats(0.5, 0.999))

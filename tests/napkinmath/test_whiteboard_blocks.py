@@ -97,7 +97,7 @@ def test_absorbed_attention_gives_the_same_result_and_costs_what_the_form_says()
 def test_expanded_attention_is_the_ledger_of_deepseek():
     spec = nm.deepseek_v3
     mla = spec.mla
-    ledger = spec.ledger(batch=2, seq=3, context=50)
+    ledger = spec.ledger(batch=2, seq=3, context=50, latents="rebuilt")
     rows = [op for op in ledger if op.kind == "attention" or "key_value" in op.name]
     one_layer = latent.latent_expanded_flops(2, 128, 3, 50, mla.kv_rank, mla.d_nope, mla.d_rope, mla.d_value)
     assert sum(op.flops for op in rows) == 61 * one_layer
@@ -110,12 +110,30 @@ def test_expanded_attention_is_the_ledger_of_deepseek():
 
 def test_a_decode_step_on_the_latents_leaves_out_what_rebuilding_them_costs():
     spec, context = nm.deepseek_v3, 4096
-    rebuilt = sum(op.flops for op in spec.ledger(seq=1, context=context) if op.overhead)
-    assert spec.flops(1, 1, context) > rebuilt > 0.9 * (spec.flops(1, 1, context) - 2 * spec.multiplied_params())
+    implemented, served = spec.ledger(seq=1, context=context, latents="rebuilt"), spec.ledger(seq=1, context=context)
+    rebuilt = sum(op.flops for op in implemented if op.overhead)
+    assert implemented.flops > rebuilt > 0.9 * (implemented.flops - 2 * spec.multiplied_params())
     # What is left beside the matmuls with weights are scores and values over 576 and 512 cached values for each of 128 heads.
     attention = 61 * 2 * 128 * context * (2 * 512 + 64)
     assert spec.decode_flops(1, context) == pytest.approx(2 * spec.multiplied_params() + attention, rel=1e-3)
+    assert spec.decode_flops(1, context) == served.flops and not any(op.overhead for op in served)
+    assert served.params == implemented.params == spec.params()
     assert nm.gpt2.decode_flops(3, 100) == nm.gpt2.flops(3, 1, 100)
+
+
+def test_a_served_decode_step_reads_its_weights_and_its_cache_once():
+    spec, batch, context = nm.deepseek_v3, 4, 8192
+    once = spec.decode_weight_bytes("bf16", batch) + spec.kv_cache_bytes(batch, context)
+    assert once < spec.ledger(batch, 1, context, dtype="bf16").totals().bytes_read < 1.01 * once
+
+
+def test_what_is_served_has_fewer_flops():
+    """A decode step absorbs; a prefill, alone or behind a cache as long as itself, rebuilds."""
+    spec = nm.deepseek_v3
+    for seq, context in ((1, 2), (1, 4096), (4, 4096), (2048, 4096), (4096, 4096)):
+        both = {how: spec.flops(1, seq, context, latents=how) for how in ("absorbed", "rebuilt")}
+        assert spec.flops(1, seq, context) == (min(both.values()) if context > seq else both["rebuilt"])
+        assert (spec.flops(1, seq, context) == both["absorbed"]) == (seq < 5), (seq, context)
 
 
 def test_cache_bytes_of_each_scheme_per_token():

@@ -68,6 +68,10 @@ def test_latent_attention_has_no_fused_kernel_on_the_cpu_and_fvcore_drops_it_all
     assert len({r.flops for r in found}) == 1
     assert [c.flops for c in found[2].corrections if "scaled_dot_product" in c.reason] == [2 * 2 * 2 * 4 * 8 * 8 * (10 + 7)]
     assert found[3].corrections == ()
+    decoding = readings(read_config(config, name="small"), 2, 1, 24)
+    assert len({r.flops for r in decoding}) == 1
+    assert all(r.corrections[-1].reason.startswith("transformers rebuilds the keys and values") for r in decoding[1:])
+    assert decoding[1].raw > decoding[0].raw
 
 
 def test_a_module_that_must_really_run_and_does_not_fit_is_refused(monkeypatch):

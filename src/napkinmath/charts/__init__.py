@@ -10,10 +10,16 @@ Every function returns a chart whose data are in the chart itself, so that the w
 from .attention import attention_share, attention_what_if
 from .conv import head_what_if
 from .decode import decode_what_if
+from .depthwise import separable_what_if
+from .formats import format_what_if
 from .ledgers import breakdown, roofline
 from .linear import linear_what_if
+from .retrieval import index_what_if
 from .runs import predicted_vs_measured, sweep
+from .streams import streams_what_if
 from .theme import INK, RULE, spec
+from .training import training_memory_what_if
+from .vision import patch_what_if
 
 __all__ = [
     "INK",
@@ -22,10 +28,16 @@ __all__ = [
     "attention_what_if",
     "breakdown",
     "decode_what_if",
+    "format_what_if",
     "head_what_if",
+    "index_what_if",
     "linear_what_if",
+    "patch_what_if",
     "predicted_vs_measured",
     "roofline",
+    "separable_what_if",
     "spec",
+    "streams_what_if",
     "sweep",
+    "training_memory_what_if",
 ]

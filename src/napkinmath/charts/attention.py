@@ -10,6 +10,7 @@ import altair as alt
 
 from ..whiteboard import transformer as forms
 from .theme import COLOURS, finish, inline
+from .what_if import Log2Axis, javascript, what_if
 
 if TYPE_CHECKING:
     from ..specs import TransformerSpec
@@ -45,7 +46,11 @@ def _share_row(model: TransformerSpec, seq: float) -> dict[str, Any]:
 
 
 def _token_axis(low: float, high: float) -> alt.Axis:
-    return alt.Axis(values=[2**k for k in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1, 2)], format=",")
+    return alt.Axis(values=_token_ticks(low, high), format=",")
+
+
+def _token_ticks(low: float, high: float) -> list[int]:
+    return [2**k for k in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1, 2)]
 
 
 # What-if: the closed forms in the reader's browser --------------------------------------------------------------------
@@ -76,34 +81,14 @@ def attention_what_if() -> alt.Chart:
         ),
     ]
     expressions = what_if_expressions()
-    x = alt.X(
-        "seq:Q",
-        scale=alt.Scale(type="log", base=2, nice=False, domain=[128, 131072]),
-        title="sequence length (tokens)",
-        axis=_token_axis(128, 131072),
-    )
-    order = ["FFN", "projections", "scores"]
-    curves = (
-        alt.Chart(alt.sequence(0, 41, 1, as_="step"))
-        .transform_calculate(seq="pow(2, 7 + datum.step / 4)")
-        .transform_calculate(**{part: expressions[part] for part in order})
-        .transform_fold(order, as_=["part", "flops"])
-        .mark_area(opacity=0.85)
-        .encode(
-            x=x,
-            y=alt.Y("flops:Q", stack="normalize", axis=alt.Axis(format="%"), title="share of a layer's FLOPs"),
-            color=alt.Color("part:N", sort=order, scale=alt.Scale(domain=order, range=[COLOURS[2], COLOURS[0], COLOURS[1]])),
-        )
-    )
-    crossing = (
-        alt.Chart(alt.sequence(0, 1, 1, as_="step"))
-        .transform_calculate(seq="crossover")
-        .transform_filter("datum.seq >= 128 && datum.seq <= 131072")
-    )
-    rule = crossing.mark_rule(strokeWidth=2, strokeDash=[5, 4], color="white").encode(x=x)
+    axis = Log2Axis("seq", 128, 131072, "sequence length (tokens)", _token_ticks(128, 131072))
+    parts = {part: expressions[part] for part in ("FFN", "projections", "scores")}
+    y = alt.Y("flops:Q", stack="normalize", axis=alt.Axis(format="%"), title="share of a layer's FLOPs")
+    curves = axis.curves(parts, "flops", [COLOURS[2], COLOURS[0], COLOURS[1]]).mark_area(opacity=0.85).encode(y=y)
+    rule = axis.rule("crossover", color="white")
     says = "'Scores equal all the rest at ' + format(crossover, ',.0f') + ' tokens'"
-    chart = alt.layer(curves, rule).add_params(*sliders, alt.param(name="crossover", expr=expressions["crossover"]))
-    return finish(chart.properties(title=alt.Title(alt.expr(says))), "modelled", table=_what_if_rows(), height=280)
+    crossover = alt.param(name="crossover", expr=expressions["crossover"])
+    return what_if([curves, rule], [*sliders, crossover], says, _what_if_rows(), height=280)
 
 
 def what_if_expressions() -> dict[str, str]:
@@ -120,7 +105,7 @@ def what_if_expressions() -> dict[str, str]:
         "scores": forms.attention_score_flops(1, d_model, seq, seq, d_head),
         "crossover": forms.score_linear_crossover_seq(d_model, ff_ratio * d_model, gated=gated, **heads),
     }
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
+    return javascript(parts)
 
 
 def _what_if_rows() -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,13 +12,14 @@ from ..latency import DISPATCH_S
 from ..whiteboard import conv as forms
 from ..whiteboard.linear import linear_flops
 from .linear import MACHINES, machine_limits
-from .theme import COLOURS, finish
+from .theme import COLOURS
+from .what_if import Log2Axis, chosen, javascript, what_if
 
 #: Channels of the input and behind each of the two 3x3 convolutions: those of the preset ``two-conv-224``.
 CHANNELS = (3, 32, 64)
 _OPERATIONS = 9  # rows of its ledger
-_BATCHES = 256
 _ORDER = ["arithmetic", "feature maps", "head weights", "dispatch"]
+_AXIS = Log2Axis("batch", 1, 256, "images in a batch", [4**k for k in range(5)])
 
 
 def head_what_if(machines: Sequence[tuple[str, str]] = (MACHINES[2], *MACHINES[:2], *MACHINES[3:5])) -> alt.Chart:
@@ -46,42 +46,19 @@ def head_what_if(machines: Sequence[tuple[str, str]] = (MACHINES[2], *MACHINES[:
         alt.param(name="averaged", value=0, bind=alt.binding_select(options=grids, labels=labels, name="map averaged to")),
         alt.param(name="hidden", value=128, bind=alt.binding_range(min=16, max=1024, step=16, name="hidden width")),
         alt.param(name="grid", expr="averaged > 0 ? averaged : side / 4"),
-        *(alt.param(name=limit, expr=f"({json.dumps(table)})[machine].{limit}") for limit in ("peak", "bandwidth", "value_bytes")),
+        *chosen("machine", table),
         *(alt.param(name=name, expr=forms_in_js[name]) for name in ("share", "crossover")),
     ]
-    x = alt.X(
-        "batch:Q",
-        scale=alt.Scale(type="log", base=2, nice=False, domain=[1, _BATCHES]),
-        title="images in a batch",
-        axis=alt.Axis(values=[4**k for k in range(5)], format=","),
+    y = alt.Y(
+        "seconds:Q",
+        scale=alt.Scale(type="log", domain=[1e-7, 0.1], clamp=True),
+        title="seconds an image",
+        axis=alt.Axis(format="~s", tickCount=6),
     )
-    lines = (
-        alt.Chart(alt.sequence(0, 33, 1, as_="step"))
-        .transform_calculate(batch="pow(2, datum.step / 4)")
-        .transform_calculate(**{name: forms_in_js[name] for name in _ORDER})
-        .transform_fold(_ORDER, as_=["part", "seconds"])
-        .mark_line()
-        .encode(
-            x=x,
-            y=alt.Y(
-                "seconds:Q",
-                scale=alt.Scale(type="log", domain=[1e-7, 0.1], clamp=True),
-                title="seconds an image",
-                axis=alt.Axis(format="~s", tickCount=6),
-            ),
-            color=alt.Color(
-                "part:N",
-                sort=_ORDER,
-                scale=alt.Scale(domain=_ORDER, range=[COLOURS[0], COLOURS[2], COLOURS[1], COLOURS[6]]),
-                legend=alt.Legend(columns=2),
-            ),
-        )
-    )
-    mark = alt.Chart(alt.sequence(0, 1, 1, as_="step")).transform_calculate(batch="crossover")
-    rule = mark.transform_filter(f"datum.batch >= 1 && datum.batch <= {_BATCHES}").mark_rule(strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    colours, legend = [COLOURS[0], COLOURS[2], COLOURS[1], COLOURS[6]], alt.Legend(columns=2)
+    lines = _AXIS.curves({name: forms_in_js[name] for name in _ORDER}, "seconds", colours, legend=legend).mark_line().encode(y=y)
     says = "'The head holds ' + format(share, '.1%') + ' of the parameters'"  # fits 360 px
-    chart = alt.layer(lines, rule).add_params(*params)
-    return finish(chart.properties(title=alt.Title(alt.expr(says))), "modelled", table=_rows(machines), height=300)
+    return what_if([lines, _AXIS.rule("crossover")], params, says, _rows(machines))
 
 
 def head_costs(side: Any, grid: Any, hidden: Any, value_bytes: Any) -> dict[str, Any]:
@@ -122,7 +99,7 @@ def head_expressions() -> dict[str, str]:
         "share": costs["head_params"] / (costs["head_params"] + costs["conv_params"]),
         "crossover": costs["head_bytes"] / bandwidth / sympy.Max(seconds[0], seconds[1]),
     }
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
+    return javascript(parts)
 
 
 def _rows(machines: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +11,14 @@ from .. import serving
 from ..errors import InputError
 from ..hardware import device
 from ..specs import preset
-from .theme import COLOURS, finish
+from .theme import COLOURS
+from .what_if import Log2Axis, chosen, javascript, what_if
 
 #: Decoders and devices of the selectors, by default; the first of each is selected.
 MODELS = ("llama-3-8b", "llama-2-7b", "qwen2.5-7b", "gemma-2b")
 DEVICES = ("h100-sxm", "a100-80gb", "h200", "l4")
 
-_BATCH = 2**10
+_AXIS = Log2Axis("batch", 1, 2**10, "batch: sequences in the step", [4**k for k in range(6)])
 _CONTEXT = 4096
 
 
@@ -48,43 +48,20 @@ def decode_what_if(models: Sequence[str] = MODELS, devices: Sequence[str] = DEVI
         alt.param(name="context", value=_CONTEXT, bind=contexts),
         alt.param(name="weight_bytes", value=2, bind=widths),
         alt.param(name="cache_bytes", value=2, bind=cache_widths),
-        *(
-            alt.param(name=value, expr=f"({json.dumps(table)})[{choice}].{value}")
-            for choice, table in tables.items()
-            for value in next(iter(table.values()))
-        ),
+        *(param for choice, table in tables.items() for param in chosen(choice, table)),
         *(alt.param(name=name, expr=expressions[name]) for name in ("fits", "gain", "crossover")),
     ]
-    order = ["weights", "cache", "arithmetic"]
-    x = alt.X(
-        "batch:Q",
-        scale=alt.Scale(type="log", base=2, nice=False, domain=[1, _BATCH]),
-        title="batch: sequences in the step",
-        axis=alt.Axis(values=[4**k for k in range(6)], format=","),
+    parts = {part: expressions[part] for part in ("weights", "cache", "arithmetic")}
+    y = alt.Y(
+        "seconds:Q",
+        scale=alt.Scale(type="log", domain=[1e-5, 1], clamp=True),
+        title="seconds of a step",
+        axis=alt.Axis(format="~s", tickCount=5),
     )
-    lines = (
-        alt.Chart(alt.sequence(0, 41, 1, as_="step"))
-        .transform_calculate(batch="pow(2, datum.step / 4)")
-        .transform_calculate(**{part: expressions[part] for part in order})
-        .transform_fold(order, as_=["part", "seconds"])
-        .mark_line()
-        .encode(
-            x=x,
-            y=alt.Y(
-                "seconds:Q",
-                scale=alt.Scale(type="log", domain=[1e-5, 1], clamp=True),
-                title="seconds of a step",
-                axis=alt.Axis(format="~s", tickCount=5),
-            ),
-            color=alt.Color("part:N", sort=order, scale=alt.Scale(domain=order, range=[COLOURS[0], COLOURS[2], COLOURS[1]])),
-        )
-    )
-    mark = alt.Chart(alt.sequence(0, 1, 1, as_="step")).transform_calculate(batch="fits")
-    rule = mark.transform_filter(f"datum.batch >= 1 && datum.batch <= {_BATCH}").mark_rule(strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    lines = _AXIS.curves(parts, "seconds", [COLOURS[0], COLOURS[2], COLOURS[1]]).mark_line().encode(y=y)
     fits = "'Memory holds ' + format(fits, ',') + '; '"
     says = f"{fits} + (gain > 0 ? 'compute binds from ' + format(crossover, ',.0f') : 'compute never binds')"  # fits 360 px
-    chart = alt.layer(lines, rule).add_params(*params)
-    return finish(chart.properties(title=alt.Title(alt.expr(says))), "modelled", table=_rows(models, devices), height=300)
+    return what_if([lines, _AXIS.rule("fits")], params, says, _rows(models, devices))
 
 
 def decode_expressions() -> dict[str, str]:
@@ -110,7 +87,7 @@ def decode_expressions() -> dict[str, str]:
         "crossover": crossover,
         "fits": serving.max_batch(memory, stored * weight_bytes, cache),
     }
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
+    return javascript(parts)
 
 
 def model_values(name: str) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +12,13 @@ from ..errors import InputError
 from ..hardware import device
 from ..latency import DISPATCH_S
 from ..whiteboard import linear as forms
-from .theme import COLOURS, finish
+from .theme import COLOURS
+from .what_if import Log2Axis, chosen, javascript, what_if
 
 #: Machines of the selector, by default: (device, dtype).
 MACHINES = (("t4", "fp16"), ("t4", "fp32"), ("cpu-2core-vm", "fp32"), ("a100-80gb", "bf16"), ("h100-sxm", "bf16"), ("h100-sxm", "fp8"))
 
-_TOKENS = 2**16
+_AXIS = Log2Axis("tokens", 1, 2**16, "tokens that share one read of the weights", [4**k for k in range(9)])
 
 
 def linear_what_if(machines: Sequence[tuple[str, str]] = MACHINES, d_in: int = 768, d_out: int = 3072) -> alt.Chart:
@@ -42,40 +42,20 @@ def linear_what_if(machines: Sequence[tuple[str, str]] = MACHINES, d_in: int = 7
         alt.param(name="machine", value=next(iter(table)), bind=alt.binding_select(options=list(table), name="device")),
         alt.param(name="d_in", value=d_in, bind=alt.binding_range(min=256, max=16384, step=256, name="d_in")),
         alt.param(name="d_out", value=d_out, bind=alt.binding_range(min=256, max=16384, step=256, name="d_out")),
-        *(alt.param(name=limit, expr=f"({json.dumps(table)})[machine].{limit}") for limit in ("peak", "bandwidth", "value_bytes")),
+        *chosen("machine", table),
         alt.param(name="crossover", expr=expressions["crossover"]),
     ]
-    order = ["compute", "bandwidth", "overhead"]
-    x = alt.X(
-        "tokens:Q",
-        scale=alt.Scale(type="log", base=2, nice=False, domain=[1, _TOKENS]),
-        title="tokens that share one read of the weights",
-        axis=alt.Axis(values=[4**k for k in range(9)], format=","),
+    parts = {"compute": expressions["compute"], "bandwidth": expressions["bandwidth"], "overhead": str(DISPATCH_S[1])}
+    y = alt.Y(
+        "seconds:Q",
+        scale=alt.Scale(type="log", domain=[1e-8, 1], clamp=True),
+        title="seconds",
+        axis=alt.Axis(format="~s", tickCount=7),
     )
-    lines = (
-        alt.Chart(alt.sequence(0, 65, 1, as_="step"))
-        .transform_calculate(tokens="pow(2, datum.step / 4)")
-        .transform_calculate(compute=expressions["compute"], bandwidth=expressions["bandwidth"], overhead=str(DISPATCH_S[1]))
-        .transform_fold(order, as_=["resource", "seconds"])
-        .mark_line()
-        .encode(
-            x=x,
-            y=alt.Y(
-                "seconds:Q",
-                scale=alt.Scale(type="log", domain=[1e-8, 1], clamp=True),
-                title="seconds",
-                axis=alt.Axis(format="~s", tickCount=7),
-            ),
-            color=alt.Color("resource:N", sort=order, scale=alt.Scale(domain=order, range=[COLOURS[0], COLOURS[1], COLOURS[6]])),
-        )
-    )
-    mark = alt.Chart(alt.sequence(0, 1, 1, as_="step")).transform_calculate(tokens="crossover")
-    rule = mark.transform_filter(f"datum.tokens >= 1 && datum.tokens <= {_TOKENS}").mark_rule(strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    lines = _AXIS.curves(parts, "seconds", [COLOURS[0], COLOURS[1], COLOURS[6]], name="resource").mark_line().encode(y=y)
     says = "'Compute overtakes traffic at ' + format(crossover, ',.0f') + ' tokens'"  # fits 360 px
     says = f"crossover > 0 ? {says} : 'Traffic takes longer at every size'"
-    chart = alt.layer(lines, rule).add_params(*params)
-    rows = _rows(machines, d_in, d_out)
-    return finish(chart.properties(title=alt.Title(alt.expr(says))), "modelled", table=rows, height=300)
+    return what_if([lines, _AXIS.rule("crossover")], params, says, _rows(machines, d_in, d_out))
 
 
 def linear_expressions() -> dict[str, str]:
@@ -89,7 +69,7 @@ def linear_expressions() -> dict[str, str]:
     traffic = forms.linear_bytes(tokens, d_in, d_out, width) / bandwidth
     crossover = forms.linear_ridge_tokens(d_in, d_out, peak / bandwidth, width)
     parts = {"compute": compute, "bandwidth": traffic, "crossover": crossover}
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
+    return javascript(parts)
 
 
 def machine_limits(name: str, dtype: str) -> dict[str, float]:

@@ -82,10 +82,12 @@ def reference(
         fake: build under ``FakeTensorMode``: the given device's operators, without its memory.
 
     Raises:
-        InputError: sizes that do not fit, or a spec that the named architecture cannot express.
+        InputError: sizes that do not fit, a spec that names no architecture, or one that the named architecture cannot express.
     """
     spec = preset(spec) if isinstance(spec, str) else spec
     resolved = spec.resolve(*sizes, **named)
+    if spec.REFERENCES and not spec.reference:
+        raise InputError(f"{spec.name} names no architecture that can be built; give its reference: {', '.join(spec.REFERENCES)}")
     if dtype not in TORCH_DTYPES:
         raise InputError(f"dtype={dtype!r}: a module's weights can be {', '.join(TORCH_DTYPES)}.{did_you_mean(dtype, TORCH_DTYPES)}")
     if attention not in ("eager", "sdpa"):

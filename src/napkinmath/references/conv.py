@@ -18,8 +18,6 @@ Names = dict[str, str]
 
 def plan(spec: ConvSpec, sizes: dict[str, int], how: How) -> Plan:
     """An image of ``[batch, in_channels, image, image]`` through the module that ``spec.reference`` names."""
-    if spec.reference not in BUILDERS:
-        raise InputError(f"{spec.name} names no architecture that can be built; its reference is {spec.reference!r}")
     batch, image = sizes["batch"], sizes["image"]
     module, names = BUILDERS[spec.reference](spec, image)
     return Plan(module, lambda: {"pixel_values": torch.zeros(batch, spec.in_channels, image, image)}, names)

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError
 from ..specs.recurrent import RecurrentSpec
 from .plan import How, Plan
 
@@ -14,15 +13,9 @@ _NAMES = {"^embeddings/": "embeddings", "^layers/": "layers", "^lm_head/": "lm_h
 
 
 def plan(spec: RecurrentSpec, sizes: dict[str, int], how: How) -> Plan:
-    """Token ids of ``[batch, seq]`` or vectors of ``[batch, seq, d_in]``, and a state where the context is longer.
-
-    Raises:
-        InputError: the spec names no architecture.
-    """
+    """Token ids of ``[batch, seq]`` or vectors of ``[batch, seq, d_in]``, and a state where the context is longer."""
     from ..zoo.recurrent import RecurrentNetwork
 
-    if not spec.reference:
-        raise InputError(f"{spec.name} names no architecture that can be built: give reference='recurrent'")
     batch, seq = sizes["batch"], sizes["seq"]
 
     def inputs() -> dict[str, Any]:

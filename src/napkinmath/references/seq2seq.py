@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError
 from ..specs.seq2seq import Seq2SeqSpec
 from .plan import How, Plan
 
@@ -23,15 +22,8 @@ _NAMES = {
 
 
 def plan(spec: Seq2SeqSpec, sizes: dict[str, int], how: How) -> Plan:
-    """Source ids of ``[batch, seq]`` and target ids of ``[batch, target]``.
-
-    Raises:
-        InputError: the spec names no architecture.
-    """
+    """Source ids of ``[batch, seq]`` and target ids of ``[batch, target]``."""
     from ..zoo.seq2seq import Bahdanau, Luong
-
-    if not spec.reference:
-        raise InputError(f"{spec.name} names no architecture that can be built: give reference='seq2seq'")
 
     def inputs() -> dict[str, Any]:
         lengths = {"source": sizes["seq"], "target": sizes["target"]}

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError
 from ..specs.state_space import StateSpaceSpec
 from .plan import How, Plan
 
@@ -20,15 +19,9 @@ _NAMES = {
 
 
 def plan(spec: StateSpaceSpec, sizes: dict[str, int], how: How) -> Plan:
-    """Token ids of ``[batch, seq]``, and the states of all layers where the context is longer.
-
-    Raises:
-        InputError: the spec names no architecture.
-    """
+    """Token ids of ``[batch, seq]``, and the states of all layers where the context is longer."""
     import transformers as hf
 
-    if not spec.reference:
-        raise InputError(f"{spec.name} names no architecture that transformers can build: give reference='mamba'")
     batch, seq = sizes["batch"], sizes["seq"]
     config = hf.MambaConfig(
         vocab_size=spec.vocab, hidden_size=spec.d_model, num_hidden_layers=spec.n_layers, intermediate_size=spec.d_inner,

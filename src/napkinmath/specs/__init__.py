@@ -9,17 +9,18 @@ A family of architectures is one stem in five places: ``specs/`` (its dimensions
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib import resources
 from typing import Any
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, shown
 from .architectures import STYLES
-from .base import Published, Spec, positive_int, unique
+from .base import Published, Spec, unique
+from .checks import positive_int
 from .transformer import TransformerSpec
 
 __all__ = ["STYLES", "Published", "Spec", "TransformerSpec", "identifier", "positive_int", "preset", "preset_identifiers", "presets"]
@@ -43,6 +44,10 @@ FAMILIES = {
 }
 
 
+#: What people call a family for short, as :func:`identifier` spells both.
+_SHORT_FAMILIES = {"moe": "mixture_of_experts", "ssm": "state_space", "vlm": "vision_language"}
+
+
 @functools.cache
 def _rows() -> dict[str, tuple[str, dict[str, Any]]]:
     """Every preset's family stem and row, in the order of the families and their files.
@@ -50,7 +55,7 @@ def _rows() -> dict[str, tuple[str, dict[str, Any]]]:
     A row with ``like = "other"`` starts from the dimensions (not the sources and published figures) of that preset of its file.
     """
     folder = resources.files("napkinmath").joinpath("data/presets")
-    own = {"aliases", *(field.name for field in fields(Spec))}
+    own = {"aliases", *(field.name for field in dataclasses.fields(Spec))}
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for stem in FAMILIES:
         rows = tomllib.loads(folder.joinpath(f"{stem}.toml").read_text(encoding="utf-8"))
@@ -100,22 +105,27 @@ def preset(name: str) -> Any:
     key = str(name).lower()
     found = _names().get(key) or _names().get(identifier(key))
     if found is None:
-        raise InputError(f"preset {name!r} is not known.{did_you_mean(key, _rows())}")
+        near = did_you_mean(key, _rows(), "'napkinmath presets' lists all")
+        raise InputError(f"preset {shown(name)} is not known.{near}")
     stem, row = _rows()[found]
     return spec_class(stem).from_row(found, {key: value for key, value in row.items() if key != "aliases"})
 
 
 def presets(family: str | None = None) -> list[Any]:
-    """All presets, or those of one family, in the data files' order.
+    """All presets, or those of one family, in the data files' order; ``moe`` and ``ssm`` are families too, dashes and spaces alike.
 
     Raises:
         InputError: no preset has that family.
     """
     specs = [preset(name) for name in _rows()]
-    families = unique(spec.family for spec in specs)
-    if family is not None and family not in families:
-        raise InputError(f"family={family!r} is not known.{did_you_mean(family, families)}")
-    return [spec for spec in specs if family in (None, spec.family)]
+    if family is None:
+        return specs
+    families = {identifier(spec.family): spec.family for spec in specs}
+    key = identifier(str(family).lower())
+    asked = families.get(_SHORT_FAMILIES.get(key, key))
+    if asked is None:
+        raise InputError(f"family={shown(family)} is not known.{did_you_mean(family, families.values())}")
+    return [spec for spec in specs if spec.family == asked]
 
 
 def preset_identifiers() -> dict[str, str]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
-from .base import Spec, positive_int
+from ..errors import InputError
+from .base import Spec
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-PARTS = ("both", "encoder", "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +32,7 @@ class AutoencoderSpec(Spec):
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"image": None}
     ATTENTION: ClassVar[bool] = True
+    REPEATED: ClassVar[Collection[str]] = ("blocks_per_level",)
 
     image: int
     latent_channels: int
@@ -44,15 +43,11 @@ class AutoencoderSpec(Spec):
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        for field in ("image", "latent_channels", "image_channels", "blocks_per_level", "norm_groups"):
-            positive_int(field, getattr(self, field))
+        super().__post_init__()
         for level, channels in enumerate(self.channels):
-            if positive_int(f"channels[{level}]", channels) % self.norm_groups:
+            if channels % self.norm_groups:
                 nearest = max(1, round(channels / self.norm_groups)) * self.norm_groups
                 raise InputError(f"channels[{level}]={channels} is not a multiple of norm_groups={self.norm_groups}; nearest: {nearest}")
-        if self.part not in PARTS:
-            raise InputError(f"part={self.part!r} is not known.{did_you_mean(self.part, PARTS)}")
         self.complete({"batch": 1})
 
     @property

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, shown
+from .checks import check_fields, positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-#: Beyond any model: larger sizes are typing errors.
-_LARGEST = 10**12
 
 _PREFIXES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 
@@ -79,6 +76,13 @@ class Spec:
 
     #: Sizes of a forward pass beside ``batch``, in order, with their defaults. None: follows from the spec or another size.
     SIZES: ClassVar[Mapping[str, int | None]] = {}
+    #: What ``reference`` may name. Empty for a family that has one module, whatever it says.
+    REFERENCES: ClassVar[Collection[str]] = ()
+    #: Arguments of :meth:`ledger` with which it counts what the reference runs, where that is not what one would serve.
+    IMPLEMENTED: ClassVar[Mapping[str, Any]] = {}
+    #: Whole numbers that may be 0 although their default is another, and those that a ledger goes through one by one.
+    MAY_BE_ZERO: ClassVar[Collection[str]] = ()
+    REPEATED: ClassVar[Collection[str]] = ()
     #: Whether the ledger distinguishes fused attention from scores that are written out.
     ATTENTION: ClassVar[bool] = False
 
@@ -91,6 +95,12 @@ class Spec:
     published_source: str = ""
     published: tuple[Published, ...] = ()
     checked: datetime.date | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, may_be_zero=self.MAY_BE_ZERO, repeated=self.REPEATED)
+        if self.reference and self.REFERENCES and self.reference not in self.REFERENCES:
+            what = f"reference={self.reference!r} is not an architecture that can be built as a {type(self).__name__}"
+            raise InputError(f"{what}.{did_you_mean(self.reference, self.REFERENCES)}")
 
     @classmethod
     def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
@@ -111,7 +121,7 @@ class Spec:
         given = {size: value for size, value in both.items() if value is not None}
         for size in given:
             if size not in allowed:
-                raise InputError(f"{size}={given[size]}: {self.name} takes {', '.join(allowed)}.{did_you_mean(size, allowed)}")
+                raise InputError(f"{size}={shown(given[size])}: {self.name} takes {', '.join(allowed)}.{did_you_mean(size, allowed)}")
         for size, value in given.items():
             positive_int(size, value)
         defaults = {size: default for size, default in self.SIZES.items() if default is not None}
@@ -131,8 +141,22 @@ class Spec:
         return False
 
     def decode_sizes(self, given: Mapping[str, int | None]) -> dict[str, int | None]:
-        """The sizes of one decode step: a query token, and ``seq`` stands for its context where that is not given."""
-        return {**given, "seq": 1, "context": given.get("context") or given.get("seq") or self.SIZES["seq"]}
+        """The sizes of one decode step: a query token, and ``seq`` stands for its context where that is not given.
+
+        Raises:
+            InputError: the model does not decode, or ``seq`` asks for other than one query token beside a ``context``.
+        """
+        return self._one_token("seq", given, self.SIZES.get("seq"))
+
+    def _one_token(self, queries: str, given: Mapping[str, int | None], usual: int | None) -> dict[str, int | None]:
+        """A decode step's sizes, in which the query tokens are called ``queries``; ``usual`` is the context when neither is given."""
+        if not self.decodes:
+            raise InputError(f"mode='decode': {self.name} generates no tokens one by one; use a decoder such as gpt2 or llama-3-8b")
+        tokens, context = given.get(queries), given.get("context")
+        if context is not None and tokens not in (None, 1):
+            both = f"{queries}={shown(tokens)} with context={shown(context)}"
+            raise InputError(f"{both}: a decode step has one query token; give the context alone")
+        return {**given, queries: 1, "context": next((size for size in (context, tokens, usual) if size is not None), None)}
 
     def kept_bytes(self, sizes: Mapping[str, int], dtype: str) -> dict[str, float]:
         """Bytes that a model which :attr:`decodes` keeps of the tokens so far: a cache that grows with them, a state that does not."""
@@ -169,20 +193,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
-
-
-def positive_int(name: str, value: object) -> int:
-    """Return ``value`` if it is a positive integer.
-
-    Raises:
-        InputError: names the input, and the nearest allowed value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        nearest = max(1, round(value)) if isinstance(value, float) and math.isfinite(value) and abs(value) < 1e18 else 1
-        raise InputError(f"{name}={value!r} is not a whole number; allowed: integers from 1; nearest: {nearest}")
-    if not 1 <= value <= _LARGEST:
-        raise InputError(f"{name}={value} is out of range; allowed: 1 to {_LARGEST:,}; nearest: {min(max(value, 1), _LARGEST):,}")
-    return value
 
 
 def unique(values: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .base import positive_int
+from .checks import check_fields
 
 if TYPE_CHECKING:
     from .transformer import TransformerSpec
@@ -34,10 +34,7 @@ class Experts:
     dense_layers: int = 0
 
     def __post_init__(self) -> None:
-        for field in ("n_experts", "top_k"):
-            positive_int(f"moe.{field}", getattr(self, field))
-        for field in ("d_ff", "shared", "dense_layers"):
-            positive_int(f"moe.{field}", getattr(self, field) or 1)
+        check_fields(self, prefix="moe.")
         if self.top_k > self.n_experts:
             raise InputError(f"moe.top_k={self.top_k} is more than moe.n_experts={self.n_experts}; nearest: {self.n_experts}")
 
@@ -76,9 +73,7 @@ class LatentAttention:
     query_rank: int = 0
 
     def __post_init__(self) -> None:
-        for field in ("kv_rank", "d_nope", "d_rope", "d_value"):
-            positive_int(f"mla.{field}", getattr(self, field))
-        positive_int("mla.query_rank", self.query_rank or 1)
+        check_fields(self, prefix="mla.")
         if self.d_rope % 2:
             raise InputError(f"mla.d_rope={self.d_rope}: rotary positions turn pairs, so it must be even; nearest: {self.d_rope + 1}")
 

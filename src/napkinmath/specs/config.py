@@ -8,9 +8,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, shown
 from .architectures import ACTIVATIONS, ARCHITECTURES, Architecture
-from .base import positive_int
+from .checks import positive_int
 from .transformer import TransformerSpec
 
 _TRACE = "build the module and count it with napkinmath.trace"
@@ -50,12 +50,15 @@ def from_config(path: str | Path) -> TransformerSpec:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; give the path of a model's config.json") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply for a config; give the path of a model's config.json") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); give the path of a model's config.json") from error
     if not isinstance(config, dict):
         raise InputError(f"{path} holds no JSON object; give the path of a model's config.json")
-    name = str(config.get("_name_or_path") or "") or (path.resolve().parent.name if path.stem == "config" else path.stem)
-    return read_config(config, name=name, where=str(path))
+    named = config.get("_name_or_path")
+    name = named if isinstance(named, str) and named else path.resolve().parent.name if path.stem == "config" else path.stem
+    return read_config(config, name="".join(c if c.isprintable() else "?" for c in name), where=str(path))
 
 
 def read_config(config: Mapping[str, Any], *, name: str, where: str = "config", **more: Any) -> TransformerSpec:
@@ -67,8 +70,8 @@ def read_config(config: Mapping[str, Any], *, name: str, where: str = "config", 
     kind = config.get("model_type")
     if kind is None:
         raise InputError(f"{where} has no 'model_type'; add the architecture's name: {', '.join(ARCHITECTURES)}")
-    if kind not in ARCHITECTURES:
-        raise InputError(f"{where}: model_type={kind!r} is not known; known are {', '.join(ARCHITECTURES)}; for any other, {_TRACE}")
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
+        raise InputError(f"{where}: model_type={shown(kind)} is not known; known are {', '.join(ARCHITECTURES)}; for any other, {_TRACE}")
     architecture = ARCHITECTURES[kind]
     row: dict[str, Any] = {}
     for field, value in config.items():
@@ -80,10 +83,11 @@ def read_config(config: Mapping[str, Any], *, name: str, where: str = "config", 
         elif field in architecture.fixed:
             if value != architecture.fixed[field]:
                 raise InputError(
-                    f"{where}: {field}={value!r} is not counted here, only {architecture.fixed[field]!r}; for {value!r}, {_TRACE}"
+                    f"{where}: {field}={shown(value)} is not counted here, only {architecture.fixed[field]!r}; for any other, {_TRACE}"
                 )
         elif not _is_irrelevant(field, kind):
-            raise InputError(f"{where}: {field}={value!r} is not known for {kind}; remove it if it changes no shape, else {_TRACE}")
+            given = f"{shown(field)[1:-1]}={shown(value)}"
+            raise InputError(f"{where}: {given} is not known for {kind}; remove it if it changes no shape, else {_TRACE}")
     for field, dimension in architecture.fields.items():
         if config.get(field) is None and not dimension.endswith("?"):
             raise InputError(f"{where} has no {field!r}, which {kind} needs; add it")
@@ -117,14 +121,15 @@ def config_fields(spec: TransformerSpec) -> dict[str, Any]:
 def _decode(field: str, dimension: str, value: Any, architecture: Architecture, where: str) -> Any:
     """A config's value as the spec has it."""
     if dimension == "activation":
-        if value not in ACTIVATIONS:
-            raise InputError(f"{where}: {field}={value!r} is not known.{did_you_mean(str(value), ACTIVATIONS)}")
+        if not isinstance(value, str) or value not in ACTIVATIONS:
+            near = did_you_mean(value if isinstance(value, str) else shown(value), ACTIVATIONS)
+            raise InputError(f"{where}: {field}={shown(value)} is not known.{near}")
         return ACTIVATIONS[value]
     if dimension in ("bias", "tied_embeddings"):
         if not isinstance(value, bool):
-            raise InputError(f"{where}: {field}={value!r} is neither true nor false; use one of them")
+            raise InputError(f"{where}: {field}={shown(value)} is neither true nor false; use one of them")
         return value
-    if dimension == "window" and isinstance(value, list) and len(set(value)) == 1:
+    if dimension == "window" and isinstance(value, list) and value and all(window == value[0] for window in value):
         value = value[0]
     if value is None and dimension == "window":
         return 0
@@ -146,7 +151,7 @@ def _put(row: dict[str, Any], dimension: str, value: Any, field: str, where: str
     block, _, name = dimension.rpartition(".")
     target = row.setdefault(block, {}) if block else row
     if target.setdefault(name, value) != value:
-        raise InputError(f"{where}: {field}={value!r} where another field has {name}={target[name]!r}; they must agree, or {_TRACE}")
+        raise InputError(f"{where}: {field}={shown(value)} where another field has {name}={target[name]!r}; they must agree, or {_TRACE}")
 
 
 def _is_irrelevant(field: str, kind: str) -> bool:
@@ -163,7 +168,8 @@ def _check_layer_types(spec: TransformerSpec, layer_types: Any, where: str) -> N
     if layer_types is None:
         return
     every = spec.global_every or (0 if spec.window else 1)
-    full = [every and (layer + 1) % every == 0 for layer in range(spec.n_layers)]
+    given = layer_types if isinstance(layer_types, list) else []
+    full = [every and (layer + 1) % every == 0 for layer in range(len(given))]
     expected = ["full_attention" if is_full else "sliding_attention" for is_full in full]
-    if layer_types != expected:
+    if given != expected or len(given) != spec.n_layers:
         raise InputError(f"{where}: layer_types is not the order that {spec.reference} has by default; {_TRACE}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, shown
 from ..whiteboard import conv as forms
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import check_fields
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -64,12 +65,7 @@ class Stage:
     pool_padding: int = 0
 
     def __post_init__(self) -> None:
-        for field in ("channels", "blocks", "kernel", "stride", "expand"):
-            positive_int(field, getattr(self, field))
-        for field in ("padding", "pool", "pool_stride", "pool_padding"):
-            value = getattr(self, field)
-            if value not in (0, None):
-                positive_int(field, value)
+        check_fields(self)
         object.__setattr__(self, "pool_stride", self.pool_stride or self.pool)
         if self.pool_padding > self.pool // 2:
             raise InputError(f"pool_padding={self.pool_padding} is more than half of pool={self.pool}; nearest: {self.pool // 2}")
@@ -110,6 +106,8 @@ class ConvSpec(Spec):
     """
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"image": None}
+    REFERENCES: ClassVar[Collection[str]] = tuple(STYLES)
+    MAY_BE_ZERO: ClassVar[Collection[str]] = ("head_pool",)
 
     block: Block
     image: int
@@ -127,25 +125,11 @@ class ConvSpec(Spec):
     depth_coefficient: float = 1.0
 
     def __post_init__(self) -> None:
-        for field in ("image", "in_channels", "classes"):
-            positive_int(field, getattr(self, field))
-        for field in ("squeeze", "head_channels", "head_pool"):
-            if getattr(self, field) != 0:
-                positive_int(field, getattr(self, field))
-        for width in self.hidden:
-            positive_int("hidden", width)
+        super().__post_init__()
         for field in ("width_coefficient", "depth_coefficient"):
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.01 <= value <= 100:
-                raise InputError(f"{field}={value!r} is out of range; allowed: 0.01 to 100; nearest: 1.0")
-        if self.block not in BLOCKS:
-            raise InputError(f"block={self.block!r} is not known.{did_you_mean(self.block, BLOCKS)}")
-        if self.reference and self.reference not in STYLES:
-            raise InputError(
-                f"reference={self.reference!r} is not an architecture that can be built.{did_you_mean(self.reference, STYLES)}"
-            )
-        if not self.stages:
-            raise InputError("stages=() has no stage; allowed: one or more")
+            if not 0.01 <= value <= 100:
+                raise InputError(f"{field}={shown(value)} is out of range; allowed: 0.01 to 100; nearest: 1.0")
         for stage in self.stages:
             self._check(stage)
         empty = self._first_empty(self.image)

@@ -10,7 +10,8 @@ from ..dtypes import dtype_name
 from ..errors import InputError
 from ..whiteboard import diffusion as pipeline
 from ..whiteboard import dit as forms
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -50,8 +51,7 @@ class DiTSpec(Spec):
     time_width: int = 256
 
     def __post_init__(self) -> None:
-        for field in self.dimensions():
-            positive_int(field, getattr(self, field))
+        super().__post_init__()
         if self.d_model % self.n_heads:
             nearest = max(1, round(self.d_model / self.n_heads)) * self.n_heads
             raise InputError(f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}; nearest: {nearest}")

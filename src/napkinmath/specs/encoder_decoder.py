@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import encoder_decoder as forms
 from ..whiteboard import experts
 from ..whiteboard import transformer as transformer_forms
 from ..whiteboard.conv import conv_output_size
-from .base import Spec, positive_int
+from .base import Spec
 from .blocks import Experts
+from .checks import positive_int
 from .transformer import Attention, TransformerSpec
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class EncoderDecoderSpec(Spec):
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"seq": None, "frames": None, "target": None, "context": None}
     ATTENTION: ClassVar[bool] = True
+    REFERENCES: ClassVar[Collection[str]] = tuple(STYLES)
 
     n_layers: int
     d_model: int
@@ -85,20 +87,17 @@ class EncoderDecoderSpec(Spec):
     expert_every: int = 0
 
     def __post_init__(self) -> None:
-        if self.reference and self.reference not in STYLES:
-            raise InputError(f"reference={self.reference!r} is no encoder-decoder that can be built.{did_you_mean(self.reference, STYLES)}")
-        if self.positions not in ("relative", "learned"):
-            raise InputError(f"positions={self.positions!r}.{did_you_mean(str(self.positions), ('relative', 'learned'))}")
+        super().__post_init__()
         object.__setattr__(self, "n_decoder_layers", self.n_decoder_layers or self.n_layers)
-        positive_int("n_decoder_layers", self.n_decoder_layers)
-        needed = ("buckets",) if self.positions == "relative" else ("max_positions", "max_source")
-        for field in needed:
-            positive_int(field, getattr(self, field))
+        tables = {"buckets": "relative", "max_positions": "learned", "max_source": "learned", "position_offset": "learned"}
+        for field, positions in tables.items():
+            if self.positions != positions and getattr(self, field):
+                raise InputError(f"{field}={getattr(self, field)}: {self.positions} positions have none; nearest: 0")
+            if self.positions == positions and field != "position_offset":
+                positive_int(field, getattr(self, field))
         if self.buckets % 4:
             nearest = 4 * max(1, round(self.buckets / 4))
             raise InputError(f"buckets={self.buckets}: half are for each direction and half of those for near tokens; nearest: {nearest}")
-        for field in ("position_offset", "mels"):
-            positive_int(field, getattr(self, field) or 1)
         if self.mels and self.positions == "relative":
             raise InputError(f"mels={self.mels}: a spectrogram's encoder has learned positions; give positions='learned'")
         object.__setattr__(self, "d_head", self.layers.d_head)
@@ -141,7 +140,7 @@ class EncoderDecoderSpec(Spec):
 
     def decode_sizes(self, given: Mapping[str, int | None]) -> dict[str, int | None]:
         """One decoder token behind a context of 128 unless given; the source stays as it is."""
-        return {**given, "target": 1, "context": given.get("context") or given.get("target") or 128}
+        return self._one_token("target", given, 128)
 
     @property
     def max_frames(self) -> int:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
-from .base import Spec, positive_int
+from ..errors import InputError
+from .base import Spec
+from .checks import positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-PARTS = ("generator", "discriminator")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +38,8 @@ class GANSpec(Spec):
     start: int = 4
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        for field in ("latent", "image_channels", "kernel", "start"):
-            positive_int(field, getattr(self, field))
-        if not self.channels:
-            raise InputError("channels=() is empty; give the width of at least one feature map")
-        for level, channels in enumerate(self.channels):
-            positive_int(f"channels[{level}]", channels)
-        if self.part not in PARTS:
-            raise InputError(f"part={self.part!r} is not known.{did_you_mean(self.part, PARTS)}")
+        super().__post_init__()
+        positive_int("image", self.image)  # which doubles with every feature map
         if self.kernel not in (4, 5):
             raise InputError(f"kernel={self.kernel}: allowed: 4, 5; nearest: {min(max(self.kernel, 4), 5)}")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import multimodal as forms
 from ..whiteboard.conv import conv_output_size
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import check_fields, positive_int
 from .transformer import Attention, TransformerSpec
 from .vision import Tower
 
@@ -64,14 +65,9 @@ class Waveform:
     position_groups: int
 
     def __post_init__(self) -> None:
-        for field in ("channels", "kernels", "strides"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-            for value in getattr(self, field):
-                positive_int(field, value)
+        check_fields(self)
         if not len(self.channels) == len(self.kernels) == len(self.strides):
             raise InputError("channels, kernels and strides differ in length; give one of each per convolution")
-        positive_int("position_kernel", self.position_kernel)
-        positive_int("position_groups", self.position_groups)
         if self.d_model % self.position_groups:
             raise InputError(f"position_groups={self.position_groups} does not divide d_model={self.d_model}; nearest: 1")
         _ = self.layers  # checks the rest
@@ -115,8 +111,7 @@ class Resampler:
     every: int
 
     def __post_init__(self) -> None:
-        for field, value in asdict(self).items():
-            positive_int(field, value)
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +136,7 @@ class MultimodalSpec(Spec):
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"image": None, "frames": None, "samples": None, "seq": None}
     ATTENTION: ClassVar[bool] = True
+    REFERENCES: ClassVar[Collection[str]] = tuple(STYLES)
 
     fusion: Literal["contrastive", "prefix", "gated", "single_stream", "none"]
     vision: Tower | None = None
@@ -157,10 +153,7 @@ class MultimodalSpec(Spec):
     samples: int = 0
 
     def __post_init__(self) -> None:
-        if self.reference and self.reference not in STYLES:
-            raise InputError(
-                f"reference={self.reference!r} is no multimodal model that can be built.{did_you_mean(self.reference, STYLES)}"
-            )
+        super().__post_init__()
         needs: dict[str, tuple[str, ...]] = {
             "contrastive": ("vision", "text", "d_embed"),
             "prefix": ("vision", "text"),
@@ -168,18 +161,14 @@ class MultimodalSpec(Spec):
             "single_stream": ("vision", "text", "classes"),
             "none": (),
         }
-        if self.fusion not in needs:
-            raise InputError(f"fusion={self.fusion!r} is not known.{did_you_mean(self.fusion, needs)}")
         for field in needs[self.fusion]:
             if not getattr(self, field):
                 raise InputError(f"fusion={self.fusion!r} needs {field}")
         if self.fusion == "none" and sum(tower is not None for tower in (self.vision, self.audio, self.waveform)) != 1:
             raise InputError("fusion='none' takes one of vision, audio and waveform")
-        for field in ("d_embed", "classes", "seq", "samples"):
-            if getattr(self, field):
-                positive_int(field, getattr(self, field))
-        if self.vision and not 0 <= self.unused_layers < self.vision.n_layers:
-            raise InputError(f"unused_layers={self.unused_layers}: the vision tower has {self.vision.n_layers}; nearest: 0")
+        if self.unused_layers >= (self.vision.n_layers if self.vision else 1):
+            layers = self.vision.n_layers if self.vision else 0
+            raise InputError(f"unused_layers={self.unused_layers}: the vision tower has {layers}; nearest: 0")
         if self.fusion == "single_stream" and self.vision and self.text and self.vision.d_model != self.text.d_model:
             raise InputError(
                 f"d_model={self.vision.d_model} of vision must be that of text in a single stream; nearest: {self.text.d_model}"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import recommender as forms
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import check_fields, positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-INTERACTIONS = ("concat", "dot", "fm", "cross", "cross_matrix")
-STRUCTURES = ("stacked", "parallel")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +36,13 @@ class Features:
     dense: int = 0
 
     def __post_init__(self) -> None:
-        rows = widths("rows", self.rows)
-        object.__setattr__(self, "rows", rows)
+        check_fields(self)
+        tables = len(self.rows)
         for field in ("width", "bag"):
-            given = widths(field, getattr(self, field))
-            if len(given) not in (1, len(rows)):
-                raise InputError(f"{field} has {len(given)} entries for {len(rows)} tables; give one for each, or one for all")
-            object.__setattr__(self, field, given * len(rows) if len(given) == 1 else given)
-        if self.dense:
-            positive_int("dense", self.dense)
+            given = getattr(self, field)
+            if len(given) not in (1, tables):
+                raise InputError(f"{field} has {len(given)} entries for {tables} tables; give one for each, or one for all")
+            object.__setattr__(self, field, given * tables if len(given) == 1 else given)
 
     @property
     def total_width(self) -> int:
@@ -65,14 +61,6 @@ class Features:
     def gathered_values(self) -> int:
         """Values of the table rows that one example reads."""
         return sum(bag * width for bag, width in zip(self.bag, self.width, strict=True))
-
-
-def widths(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
-    """One or several positive integers as a tuple."""
-    given = (values,) if isinstance(values, int) else tuple(values)
-    if not given:
-        raise InputError(f"{name} is empty; give at least one positive integer")
-    return tuple(positive_int(name if len(given) == 1 else f"{name}[{i}]", value) for i, value in enumerate(given))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +98,7 @@ class RecommenderSpec(Spec):
     wide_bag: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("interaction", self.interaction, INTERACTIONS), ("structure", self.structure, STRUCTURES)):
-            if value not in allowed:
-                raise InputError(f"{name}={value!r} is not known.{did_you_mean(value, allowed)}")
-        object.__setattr__(self, "top_mlp", widths("top_mlp", self.top_mlp))
-        object.__setattr__(self, "bottom_mlp", widths("bottom_mlp", self.bottom_mlp) if self.bottom_mlp else ())
+        super().__post_init__()
         if self.bottom_mlp and not self.features.dense:
             raise InputError(f"bottom_mlp={self.bottom_mlp}: {self.name} has no dense features for it; give features.dense")
         equal = {*self.features.width, *((self.bottom_mlp[-1],) if self.bottom_mlp and self.interaction == "dot" else ())}
@@ -132,9 +116,6 @@ class RecommenderSpec(Spec):
             raise InputError(f"cross_rank={self.cross_rank} belongs to interaction='cross_matrix'")
         if bool(self.wide_rows) != bool(self.wide_bag):
             raise InputError(f"wide_rows={self.wide_rows} and wide_bag={self.wide_bag}: give both, or neither")
-        for field in ("n_cross", "cross_rank", "cross_experts", "wide_rows", "wide_bag"):
-            if getattr(self, field):
-                positive_int(field, getattr(self, field))
 
     @classmethod
     def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:

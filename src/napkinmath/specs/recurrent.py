@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..dtypes import bytes_per_value, dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import recurrent as forms
 from ..whiteboard.recurrent import GATES, STATES
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -37,6 +38,7 @@ class RecurrentSpec(Spec):
     """
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"seq": 128, "context": None}
+    REFERENCES: ClassVar[Collection[str]] = ("recurrent",)
 
     cell: Literal["rnn", "gru", "lstm"]
     widths: tuple[int, ...]
@@ -47,15 +49,7 @@ class RecurrentSpec(Spec):
     tied_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        check_cell(self.cell)
-        if self.reference not in ("", "recurrent"):
-            raise InputError(
-                f"reference={self.reference!r} is no recurrent network that can be built.{did_you_mean(self.reference, ['recurrent'])}"
-            )
-        object.__setattr__(self, "widths", whole_numbers("widths", self.widths))
-        positive_int("d_in", self.d_in)
-        for field in ("projection", "vocab"):
-            positive_int(field, getattr(self, field) or 1)
+        super().__post_init__()
         if self.projection and (self.cell != "lstm" or self.projection >= min(self.widths)):
             raise InputError(f"projection={self.projection} shrinks an LSTM's hidden state of {min(self.widths)}; nearest: 0, for none")
         if self.tied_embeddings and (not self.vocab or self.d_out != self.d_in):
@@ -136,22 +130,8 @@ class RecurrentSpec(Spec):
         return recurrent_ledger(self, sizes["batch"], sizes["seq"], dtype_name(dtype))
 
 
-def check_cell(cell: str) -> None:
-    """Refuse a cell that is none of the three."""
-    if cell not in GATES:
-        raise InputError(f"cell={cell!r} is not known.{did_you_mean(str(cell), GATES)}")
-
-
 def complete_context(name: str, sizes: dict[str, int]) -> dict[str, int]:
     """``context`` defaults to ``seq`` and cannot be shorter."""
     if sizes.setdefault("context", sizes["seq"]) < sizes["seq"]:
         raise InputError(f"context={sizes['context']} is shorter than seq={sizes['seq']}; context counts all tokens that {name} has seen")
     return sizes
-
-
-def whole_numbers(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
-    """One or several positive integers as a tuple."""
-    given: tuple[Any, ...] = tuple(values) if isinstance(values, list | tuple) else (values,)
-    if not given:
-        raise InputError(f"{name} is empty; give at least one positive integer")
-    return tuple(positive_int(name if len(given) == 1 else f"{name}[{i}]", value) for i, value in enumerate(given))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import seq2seq as forms
-from .base import Spec, positive_int
-from .recurrent import check_cell
+from .base import Spec
+from .checks import positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-SCORES = ("additive", "general", "dot")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +38,8 @@ class Seq2SeqSpec(Spec):
     """
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"seq": 50, "target": None}
+    REFERENCES: ClassVar[Collection[str]] = ("seq2seq",)
+    REPEATED: ClassVar[Collection[str]] = ("n_layers",)
 
     cell: Literal["rnn", "gru", "lstm"]
     d_embed: int
@@ -52,16 +52,12 @@ class Seq2SeqSpec(Spec):
     d_maxout: int = 0
 
     def __post_init__(self) -> None:
-        check_cell(self.cell)
-        if self.reference not in ("", "seq2seq"):
-            raise InputError(f"reference={self.reference!r} cannot be built.{did_you_mean(self.reference, ['seq2seq'])}")
-        if self.score not in SCORES:
-            raise InputError(f"score={self.score!r} is not known.{did_you_mean(str(self.score), SCORES)}")
+        super().__post_init__()
         needed = {"d_attention": self.score == "additive", "d_maxout": self.attention_first}
-        for field in ("d_embed", "d_hidden", "vocab", "n_layers", *(field for field, is_needed in needed.items() if is_needed)):
-            positive_int(field, getattr(self, field))
         for field, is_needed in needed.items():
-            if getattr(self, field) and not is_needed:
+            if is_needed:
+                positive_int(field, getattr(self, field))
+            elif getattr(self, field):
                 raise InputError(
                     f"{field}={getattr(self, field)}: score={self.score!r} with attention_first={self.attention_first} has none; nearest: 0"
                 )

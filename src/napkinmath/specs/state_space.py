@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ..dtypes import bytes_per_value, dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import state_space as forms
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import positive_int
 from .recurrent import complete_context
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class StateSpaceSpec(Spec):
     """
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"seq": 128, "context": None}
+    REFERENCES: ClassVar[Collection[str]] = ("mamba",)
 
     n_layers: int
     d_model: int
@@ -47,16 +49,9 @@ class StateSpaceSpec(Spec):
     tied_embeddings: bool = True
 
     def __post_init__(self) -> None:
-        if self.reference not in ("", "mamba"):
-            raise InputError(
-                f"reference={self.reference!r} is no state-space model that can be built.{did_you_mean(self.reference, ['mamba'])}"
-            )
-        for field in ("n_layers", "d_model", "vocab", "d_state", "conv_kernel"):
-            positive_int(field, getattr(self, field))
+        super().__post_init__()
         object.__setattr__(self, "d_inner", self.d_inner or 2 * self.d_model)
         object.__setattr__(self, "dt_rank", self.dt_rank or -(-self.d_model // 16))
-        positive_int("d_inner", self.d_inner)
-        positive_int("dt_rank", self.dt_rank)
 
     @property
     def decodes(self) -> bool:

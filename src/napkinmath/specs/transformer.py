@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import experts, latent, scaling, windows
 from ..whiteboard import transformer as forms
 from .architectures import STYLES
-from .base import Spec, positive_int
+from .base import Spec
 from .blocks import Experts, LatentAttention
+from .checks import divisors, positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -47,6 +48,8 @@ class TransformerSpec(Spec):
     """
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"seq": 128, "context": None}
+    REFERENCES: ClassVar[Collection[str]] = tuple(STYLES)
+    IMPLEMENTED: ClassVar[Mapping[str, Any]] = {"latents": "rebuilt"}
     ATTENTION: ClassVar[bool] = True
 
     n_layers: int
@@ -79,16 +82,13 @@ class TransformerSpec(Spec):
     mla: LatentAttention | None = None
 
     def __post_init__(self) -> None:
-        for field in ("n_layers", "d_model", "n_heads", "d_ff", "vocab", "max_positions"):
-            positive_int(field, getattr(self, field))
-        if self.n_kv_heads == 0:
-            object.__setattr__(self, "n_kv_heads", self.n_heads)
-        positive_int("n_kv_heads", self.n_kv_heads)
+        super().__post_init__()
+        object.__setattr__(self, "n_kv_heads", self.n_kv_heads or self.n_heads)
         if self.n_heads % self.n_kv_heads:
-            allowed = [n for n in range(1, self.n_heads + 1) if self.n_heads % n == 0]
+            near = sorted(sorted(divisors(self.n_heads), key=lambda n: abs(n - self.n_kv_heads))[:12])
             raise InputError(
-                f"n_kv_heads={self.n_kv_heads} does not divide n_heads={self.n_heads}; allowed: {', '.join(map(str, allowed))}; "
-                f"nearest: {min(allowed, key=lambda n: abs(n - self.n_kv_heads))}"
+                f"n_kv_heads={self.n_kv_heads} does not divide n_heads={self.n_heads}; allowed: {', '.join(map(str, near))}; "
+                f"nearest: {min(near, key=lambda n: abs(n - self.n_kv_heads))}"
             )
         self._check_blocks()
         if self.d_head == 0:
@@ -98,18 +98,11 @@ class TransformerSpec(Spec):
                     f"d_model={self.d_model} is not a multiple of n_heads={self.n_heads}; give d_head, or use the nearest d_model={nearest}"
                 )
             object.__setattr__(self, "d_head", self.d_model // self.n_heads)
-        positive_int("d_head", self.d_head)
         if self.positions == "rotary" and self.d_head % 2 and self.mla is None:
             raise InputError(f"d_head={self.d_head}: rotary positions turn pairs, so d_head must be even; nearest: {self.d_head + 1}")
-        if self.reference and self.reference not in STYLES:
-            raise InputError(
-                f"reference={self.reference!r} is not an architecture that can be built.{did_you_mean(self.reference, STYLES)}"
-            )
 
     def _check_blocks(self) -> None:
         """Hold window, experts and latent attention against the rest, and fill in what follows from them."""
-        for field in ("position_offset", "window", "global_every", "global_tokens"):
-            positive_int(field, getattr(self, field) or 1)
         if self.window and not self.causal and (self.window % 2 or not self.global_tokens):
             even, some = self.window + self.window % 2, self.global_tokens or 1
             raise InputError(
@@ -230,11 +223,7 @@ class TransformerSpec(Spec):
 
     def decode_flops(self, batch: int, context: int) -> int:
         """FLOPs of one decode step over caches of ``context`` tokens; latent attention works on the latents, as servers run it."""
-        flops = self.flops(batch, 1, context)
-        if self.mla is None:
-            return flops
-        sizes = (batch, self.n_heads, 1, context, self.mla.kv_rank, self.mla.d_nope, self.mla.d_rope, self.mla.d_value)
-        return flops - self.n_layers * (latent.latent_expanded_flops(*sizes) - latent.latent_absorbed_flops(*sizes))
+        return self.ledger(batch, 1, context, latents="absorbed").flops
 
     def decode_intensity(self, batch: int, context: int, dtype: str = "bf16") -> float:
         """FLOPs per byte of a decode step over caches of ``context`` tokens: weights are read once, each cache for its own sequence."""
@@ -274,6 +263,7 @@ class TransformerSpec(Spec):
         dtype: str = "fp32",
         attention: Attention = "fused",
         logits: Literal["all", "last"] = "all",
+        latents: Literal["absorbed", "rebuilt"] | None = None,
     ) -> Ledger:
         """The whiteboard ledger of a forward pass.
 
@@ -283,6 +273,10 @@ class TransformerSpec(Spec):
             dtype: of weights and activations.
             attention: ``fused`` keeps the scores on chip, ``eager`` writes and reads them. FLOPs are the same.
             logits: the LM head runs on every query token (as a forward pass does), or only the last (as a server does).
+            latents: what latent attention (MLA) does with its cache. ``rebuilt``: keys and values of all tokens are computed from their
+                latents, as transformers does, those of cached tokens in a row of ``overhead``. ``absorbed``: attention on the latents
+                themselves, as servers decode. When not given, whichever has fewer FLOPs where there is a cache, else ``rebuilt``: what
+                one would serve. The trace of transformers' module equals the ledger of ``rebuilt``.
 
         Raises:
             InputError: sizes that are not positive integers, exceed ``max_positions``, or do not fit together.
@@ -290,7 +284,15 @@ class TransformerSpec(Spec):
         from ..whiteboard.ledgers.transformer import transformer_ledger
 
         sizes = self.resolve(batch, seq, context)
-        return transformer_ledger(self, **sizes, dtype=dtype_name(dtype), attention=attention, logits=logits)
+        latents = latents or self._served_latents(**sizes)
+        return transformer_ledger(self, **sizes, dtype=dtype_name(dtype), attention=attention, logits=logits, latents=latents)
+
+    def _served_latents(self, batch: int, seq: int, context: int) -> Literal["absorbed", "rebuilt"]:
+        """Which way a server would take from cached latents to attention; see :meth:`ledger`."""
+        if self.mla is None or context == seq:
+            return "rebuilt"
+        sizes = (batch, self.n_heads, seq, context, self.mla.kv_rank, self.mla.d_nope, self.mla.d_rope, self.mla.d_value)
+        return "absorbed" if latent.latent_absorbed_flops(*sizes) < latent.latent_expanded_flops(*sizes) else "rebuilt"
 
     def complete(self, sizes: dict[str, int]) -> dict[str, int]:
         """The context defaults to ``seq``; both must fit the positions, and an encoder has no other context."""

@@ -10,7 +10,7 @@ from ..dtypes import dtype_name
 from ..errors import InputError
 from ..whiteboard import retrieval as forms
 from .base import Spec
-from .recommender import Features, widths
+from .recommender import Features
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -38,8 +38,7 @@ class TwoTowerSpec(Spec):
     normalised: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("user_mlp", "item_mlp"):
-            object.__setattr__(self, field, widths(field, getattr(self, field)) if getattr(self, field) else ())
+        super().__post_init__()
         ends = [self.width_of(side) for side in ("user", "item")]
         if ends[0] != ends[1]:
             raise InputError(f"the user tower ends in {ends[0]} values and the item tower in {ends[1]}; give both the same last width")

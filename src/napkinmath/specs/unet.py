@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..dtypes import dtype_name
 from ..errors import InputError
 from ..whiteboard import diffusion as pipeline
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -39,6 +40,8 @@ class UNetSpec(Spec):
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"image": None, "context": None}
     ATTENTION: ClassVar[bool] = True
+    MAY_BE_ZERO: ClassVar[Collection[str]] = ("depth", "mid_depth")
+    REPEATED: ClassVar[Collection[str]] = ("blocks_per_level",)
 
     image: int
     in_channels: int
@@ -56,18 +59,13 @@ class UNetSpec(Spec):
     norm_groups: int = 32
 
     def __post_init__(self) -> None:
-        for field in ("channels", "depth", "n_heads"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        for field in ("image", "in_channels", "out_channels", "downscale", "blocks_per_level", "norm_groups"):
-            positive_int(field, getattr(self, field))
+        super().__post_init__()
         for field in ("depth", "n_heads"):
             if len(getattr(self, field)) != len(self.channels):
                 raise InputError(
                     f"{field}={getattr(self, field)} has not one entry for each of the {len(self.channels)} levels of channels"
                 )
         for level, (channels, heads) in enumerate(zip(self.channels, self.n_heads, strict=True)):
-            positive_int(f"channels[{level}]", channels)
-            positive_int(f"n_heads[{level}]", heads)
             step = self.norm_groups
             if channels % step:
                 nearest = max(1, round(channels / step)) * step

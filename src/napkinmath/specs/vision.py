@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..dtypes import dtype_name
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..whiteboard import vision as forms
 from ..whiteboard.conv import conv_output_size
-from .base import Spec, positive_int
+from .base import Spec
+from .checks import check_fields, positive_int
 from .transformer import Attention, TransformerSpec
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-
-#: The published implementations of this family.
-REFERENCES = ("vit", "deit", "swin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +50,12 @@ class Tower:
     pool: Literal["special", "attention"] = "special"
 
     def __post_init__(self) -> None:
-        for field in ("extent", "patch", "stride"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        if not self.stride:
-            object.__setattr__(self, "stride", self.patch)
+        check_fields(self, may_be_zero=("special_tokens",))
+        object.__setattr__(self, "stride", self.stride or self.patch)
         if not len(self.extent) == len(self.patch) == len(self.stride):
             raise InputError(
                 f"extent={self.extent}, patch={self.patch} and stride={self.stride} differ in length; give one value per axis each"
             )
-        for field in ("extent", "patch", "stride"):
-            for value in getattr(self, field):
-                positive_int(field, value)
-        positive_int("channels", self.channels)
         self.grid(self.extent)
         _ = self.layers  # checks the rest
 
@@ -109,6 +101,8 @@ class VisionSpec(Spec):
 
     SIZES: ClassVar[Mapping[str, int | None]] = {"image": None}
     ATTENTION: ClassVar[bool] = True
+    REFERENCES: ClassVar[Collection[str]] = ("vit", "deit", "swin")
+    MAY_BE_ZERO: ClassVar[Collection[str]] = ("special_tokens",)
 
     image: int
     patch: int
@@ -122,19 +116,10 @@ class VisionSpec(Spec):
     special_tokens: int = 1
 
     def __post_init__(self) -> None:
-        for field in ("n_layers", "n_heads"):
-            value = getattr(self, field)
-            object.__setattr__(self, field, tuple(value) if isinstance(value, tuple | list) else (value,))
-        for field in ("image", "patch", "d_model", "d_ff", "channels", "classes"):
-            positive_int(field, getattr(self, field))
-        if self.reference and self.reference not in REFERENCES:
-            raise InputError(
-                f"reference={self.reference!r} is no vision transformer that can be built.{did_you_mean(self.reference, REFERENCES)}"
-            )
+        super().__post_init__()
         if len(self.n_layers) != len(self.n_heads):
             raise InputError(f"n_layers={self.n_layers} and n_heads={self.n_heads} differ in length; give one of each per stage")
         if self.window:
-            positive_int("window", self.window)
             if self.special_tokens:
                 raise InputError(f"special_tokens={self.special_tokens}: windows have no class token, the mean is used; nearest: 0")
         else:

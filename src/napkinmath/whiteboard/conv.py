@@ -195,6 +195,22 @@ def depthwise_separable_saving(out_channels: Value, kernel: Value = 3) -> Value:
     return 1 / (1 / out_channels + 1 / kernel**2)
 
 
+def depthwise_break_even_channels(ridge: Value, kernel: Value = 3, dtype: Value = "fp32") -> Value:
+    """Channels, in and out, from which a depthwise and a 1x1 convolution take less roofline time than one full convolution.
+
+    With few channels all three wait for memory, and the pair moves a map twice more. It pays off once the full convolution's
+    arithmetic takes twice as long as its traffic: ``channels * kernel^2 / bytes`` FLOPs a byte are twice the ``ridge``. Weights are left
+    out (large maps), and the pair is taken to wait for memory at that width.
+
+    Args:
+        ridge: FLOPs per byte at which the device's arithmetic and traffic take equally long.
+
+    >>> round(depthwise_break_even_channels(ridge=203, kernel=3, dtype="fp16"))
+    90
+    """
+    return 2 * ridge * bytes_per_value(dtype) / kernel**2
+
+
 def squeeze_excite_params(channels: Value, hidden: Value) -> Value:
     """Parameters of squeeze-and-excitation: ``channels -> hidden -> channels``, with biases. Hu et al. 2017 (arXiv:1709.01507)."""
     return linear_params(channels, hidden, bias=1) + linear_params(hidden, channels, bias=1)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 from ..dtypes import bytes_per_value
-from ..scalar import Value, ceil, minimum
+from ..scalar import Value, ceil, minimum, sqrt
+from .scaling import group_quantized_bytes
 
 # Weights, gradients, optimizer ---------------------------------------------------------------------------------------
 
@@ -93,13 +94,29 @@ def layer_saved_bytes(
     return linear + keep_scores * scores
 
 
-def checkpoint_bytes(batch: Value, seq: Value, d_model: Value, n_layers: Value, layer_bytes: Value, dtype: Value = "bf16") -> Value:
-    """Bytes of full recomputation: the input of every layer, and one layer's activations (``layer_bytes``) while it runs again.
+def checkpoint_bytes(
+    batch: Value, seq: Value, d_model: Value, n_layers: Value, layer_bytes: Value, dtype: Value = "bf16", segment: Value = 1
+) -> Value:
+    """Bytes of full recomputation: the input of every ``segment`` layers, and the activations of one segment while it runs again.
+
+    ``layer_bytes`` is what one layer keeps (:func:`layer_saved_bytes`). Takes the segments to divide the layers.
 
     >>> checkpoint_bytes(batch=1, seq=2048, d_model=4096, n_layers=32, layer_bytes=0) / 2**20
     512.0
     """
-    return n_layers * batch * seq * d_model * bytes_per_value(dtype) + layer_bytes
+    return n_layers / segment * batch * seq * d_model * bytes_per_value(dtype) + segment * layer_bytes
+
+
+def checkpoint_segment(n_layers: Value, input_bytes: Value, layer_bytes: Value) -> Value:
+    """Layers in a segment that make :func:`checkpoint_bytes` least: ``sqrt(n_layers * input_bytes / layer_bytes)``.
+
+    ``sqrt(n)`` segments (Chen et al. 2016, arXiv:1604.06174) where a layer keeps no more than its input. A transformer layer keeps
+    some 16 to 21 times as much, so that each of a few dozen layers is a segment of its own.
+
+    >>> checkpoint_segment(n_layers=100, input_bytes=1, layer_bytes=1), checkpoint_segment(n_layers=32, input_bytes=1, layer_bytes=32)
+    (10.0, 1.0)
+    """
+    return sqrt(n_layers * input_bytes / layer_bytes)
 
 
 def logits_saved_bytes(batch: Value, seq: Value, d_model: Value, vocab: Value, dtype: Value = "bf16") -> Value:
@@ -164,7 +181,7 @@ def quantized_weight_bytes(
     (0.127, 0.5)
     """
     scales = double_quantization * (8 + 32 / second_block) + (1 - double_quantization) * 32
-    return params * (bits + scales / block) / 8
+    return group_quantized_bytes(params, bits, block, scales)
 
 
 def lora_state_bytes(base_bytes: Value, adapter_params: Value, bytes_per_parameter: Value = 16) -> Value:

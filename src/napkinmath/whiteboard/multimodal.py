@@ -46,15 +46,6 @@ def embedding_gather_bytes(global_batch: Value, devices: Value, d_embed: Value, 
     return 2 * global_batch * (devices - 1) / devices * d_embed * bytes_per_value(dtype)
 
 
-def embedding_index_bytes(items: Value, d_embed: Value, dtype: Value = "fp16") -> Value:
-    """Bytes of an index that keeps one embedding per item, text and images alike, without its structure.
-
-    >>> embedding_index_bytes(1_000_000, 512)
-    1024000000
-    """
-    return items * d_embed * bytes_per_value(dtype)
-
-
 def dual_encoder_search_flops(query_flops: Value, items: Value, d_embed: Value) -> Value:
     """FLOPs of one exact search: encode the query, compare it with every stored embedding."""
     return query_flops + linear_flops(1, d_embed, items)

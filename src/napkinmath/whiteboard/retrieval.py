@@ -38,7 +38,7 @@ def retrieval_score_flops(batch: Value, items: Value, d_embed: Value) -> Value:
 
 
 def flat_index_bytes(vectors: Value, d_embed: Value, dtype: Value = "fp32") -> Value:
-    """Bytes of an exact index: the vectors.
+    """Bytes of an exact index: the vectors, of text and images alike.
 
     >>> flat_index_bytes(100_000_000, 128) / 1e9
     51.2

@@ -44,6 +44,14 @@ class Rows:
             overhead=overhead,
         )
 
+    def matmul_of_each(self, name: str, copies: int, tokens: int, d_in: int, d_out: int) -> None:
+        """``[copies, tokens, d_in] @ [copies, d_in, d_out]``: each head has weights of its own."""
+        weights = copies * d_in * d_out
+        self.add(
+            name, "matmul", flops=copies * linear.linear_flops(tokens, d_in, d_out), read=copies * tokens * d_in + weights,
+            written=copies * tokens * d_out, params=weights, shape=((copies, tokens, d_in), (copies, d_in, d_out)),
+        )  # fmt: skip
+
     def pointwise(self, name: str, kind: str, function: str, values: int, *, inputs: int = 1, params: int = 0) -> None:
         self.add(
             name,
@@ -99,9 +107,11 @@ class Rows:
     def attention(
         self, name: str, batch: int, n_heads: int, seq: int, context: int, d_head: int, *,
         n_kv_heads: int | None = None, d_value: int | None = None, causal: bool = False, window: int = 0, how: str = "fused",
+        values_in_keys: bool = False,
     ) -> None:  # fmt: skip
         """Scores, softmax and weighted values: one row when ``fused``, three when ``eager`` sends every intermediate through memory.
 
+        With ``values_in_keys``, the values are the first ``d_value`` of each key, which a fused kernel reads once.
         All ``seq * context`` pairs are computed; a causal mask, with a ``window`` or without, says which of them are useful.
         """
         kv_heads, d_value = n_kv_heads or n_heads, d_value or d_head
@@ -120,7 +130,8 @@ class Rows:
 
         if how == "fused":
             self.add(
-                f"{name}/scores", "attention", **work(d_head + d_value), other_flops=softmax, read=query + keys + values, written=out,
+                f"{name}/scores", "attention", **work(d_head + d_value), other_flops=softmax,
+                read=query + keys + (0 if values_in_keys else values), written=out,
                 shape=(q_shape, k_shape, v_shape), layout=(("causal", causal),),
             )  # fmt: skip
             return

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from ...specs import TransformerSpec
 
 
-def transformer_ledger(spec: TransformerSpec, batch: int, seq: int, context: int, dtype: str, attention: str, logits: str) -> Ledger:
+def transformer_ledger(
+    spec: TransformerSpec, batch: int, seq: int, context: int, dtype: str, attention: str, logits: str, latents: str
+) -> Ledger:  # fmt: skip
     """Rows of one forward pass of ``spec``; inputs are validated by :meth:`TransformerSpec.ledger`."""
     rows = Rows(dtype)
     tokens = batch * seq
     embedding_rows(rows, "embeddings", spec, batch, seq)
-    layer_rows(rows, "layers", spec, batch, seq, context, attention, cache=spec.causal)
+    layer_rows(rows, "layers", spec, batch, seq, context, attention, cache=spec.causal, latents=latents)
     if spec.window and not spec.causal and seq % spec.window:
         padded, longer = Rows(dtype), padded_to_window(seq, spec.window)
         embedding_rows(padded, "embeddings", spec, batch, longer)
@@ -68,7 +70,8 @@ def with_padding(plain: list[Op], padded: list[Op]) -> list[Op]:
 
 
 def layer_rows(
-    rows: Rows, part: str, spec: TransformerSpec, batch: int, seq: int, context: int, attention: str, *, cache: bool = False
+    rows: Rows, part: str, spec: TransformerSpec, batch: int, seq: int, context: int, attention: str, *,
+    cache: bool = False, latents: str = "rebuilt",
 ) -> None:  # fmt: skip
     """Rows of all ``spec.n_layers`` layers, named ``part/...``; ``cache``: keys and values are kept for later tokens.
 
@@ -82,7 +85,7 @@ def layer_rows(
         first_row = len(rows.ops)
         norm_row(rows, f"{part}/norm/attention", spec, tokens)
         if spec.mla:
-            latent_rows(rows, part, spec, batch, seq, context, attention)
+            latent_rows(rows, part, spec, batch, seq, context, attention, latents)
         elif window and not spec.causal:
             band_rows(rows, part, spec, batch, seq, window)
         else:

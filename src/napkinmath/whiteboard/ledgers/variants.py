@@ -11,15 +11,17 @@ if TYPE_CHECKING:
     from ...specs import TransformerSpec
 
 
-def latent_rows(rows: Rows, part: str, spec: TransformerSpec, batch: int, seq: int, context: int, attention: str) -> None:
-    """One layer's latent attention as transformers runs it: keys and values of the whole context are rebuilt from the cached latents.
+def latent_rows(
+    rows: Rows, part: str, spec: TransformerSpec, batch: int, seq: int, context: int, attention: str, latents: str
+) -> None:  # fmt: skip
+    """One layer's latent attention over keys and values that are ``rebuilt`` from the latents, or over the latents, with both ``absorbed``.
 
-    Rebuilding those of earlier tokens is overhead: a server absorbs the up-projections into queries and outputs instead
-    (:func:`~napkinmath.whiteboard.latent.latent_absorbed_flops`).
+    Rebuilding those of earlier tokens is overhead; absorbing has none: the keys' up-projection moves into the queries and the values'
+    behind the attention, in which all heads then share the cached vectors (:mod:`~napkinmath.whiteboard.latent`).
     """
     assert spec.mla is not None
     mla, name, tokens, cached = spec.mla, f"{part}/attention", batch * seq, batch * (context - seq)
-    q_width, kv_width = spec.n_heads * spec.d_head, spec.n_heads * (mla.d_nope + mla.d_value)
+    q_width = spec.n_heads * spec.d_head
     if mla.query_rank:
         rows.matmul(f"{name}/query_down", tokens, spec.d_model, mla.query_rank, bias=False)
         rows.pointwise(f"{name}/query_norm", "norm", "rmsnorm", tokens * mla.query_rank, params=mla.query_rank)
@@ -29,10 +31,19 @@ def latent_rows(rows: Rows, part: str, spec: TransformerSpec, batch: int, seq: i
     rows.pointwise(f"{name}/rotary", "elementwise", "rotary", tokens * (spec.n_heads + 1) * mla.d_rope)
     cache_values = tokens * (mla.kv_rank + mla.d_rope)
     rows.add(f"{name}/cache_write", "copy", read=cache_values, written=cache_values)
-    rows.matmul(f"{name}/key_value", tokens, mla.kv_rank, kv_width, bias=False)
-    if cached:
-        rows.matmul(f"{name}/key_value_of_cache", cached, mla.kv_rank, kv_width, bias=False, tied=True, overhead=True)
-    rows.attention(name, batch, spec.n_heads, seq, context, spec.d_head, d_value=mla.d_value, causal=True, how=attention)
+    if latents == "absorbed":
+        rows.matmul_of_each(f"{name}/absorbed_key", spec.n_heads, tokens, mla.d_nope, mla.kv_rank)
+        rows.attention(
+            name, batch, spec.n_heads, seq, context, mla.kv_rank + mla.d_rope,
+            n_kv_heads=1, d_value=mla.kv_rank, causal=True, how=attention, values_in_keys=True,
+        )  # fmt: skip
+        rows.matmul_of_each(f"{name}/absorbed_value", spec.n_heads, tokens, mla.kv_rank, mla.d_value)
+    else:
+        kv_width = spec.n_heads * (mla.d_nope + mla.d_value)
+        rows.matmul(f"{name}/key_value", tokens, mla.kv_rank, kv_width, bias=False)
+        if cached:
+            rows.matmul(f"{name}/key_value_of_cache", cached, mla.kv_rank, kv_width, bias=False, tied=True, overhead=True)
+        rows.attention(name, batch, spec.n_heads, seq, context, spec.d_head, d_value=mla.d_value, causal=True, how=attention)
     rows.matmul(f"{name}/output", tokens, spec.n_heads * mla.d_value, spec.d_model, bias=False)
 
 
