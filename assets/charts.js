@@ -22,9 +22,11 @@
     const live = figure.querySelector(".chart-live");
     live.hidden = false;
     try {
-      await window.vegaEmbed(live, spec, { mode: "vega-lite", renderer: "svg", actions: false });
+      const { view } = await window.vegaEmbed(live, spec, { mode: "vega-lite", renderer: "svg", actions: false });
       picture.hidden = true;
+      figure.view = view; // for a script that changes its data
       figure.dataset.drawn = "";
+      figure.dispatchEvent(new Event("drawn"));
     } catch (error) {
       live.hidden = true; // the picture stays
       console.error(`${figure.id} was not drawn:`, error);

@@ -6,12 +6,12 @@ from typing import Any
 
 from . import labs
 from .questions import directive as self_check
-from .site import chart, let, machine, pages, roles
+from .site import chart, compare, let, machine, pages, roles, what_if
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    for part in (roles, let, chart, machine, pages, self_check, labs):
+    for part in (roles, let, chart, what_if, compare, machine, pages, self_check, labs):
         part.setup(app)
     # Pages share a counter of charts and the extension's state in the environment: read them one after another.
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
