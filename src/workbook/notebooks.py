@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import nbformat
-
 IGNORED = "nbval-ignore-output"
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 _SANE_ID = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
@@ -64,11 +62,15 @@ def _assigns_none(node: ast.stmt) -> bool:
 
 def read(path: Path) -> Notebook:
     """The notebook at ``path``, as plain dictionaries in the current format."""
+    import nbformat  # takes seconds: it brings a JSON Schema validator whose grammars are built when it is imported
+
     return cast(Notebook, nbformat.read(path, as_version=4))
 
 
 def dumps(notebook: Notebook) -> str:
     """The file's text: validated, sorted keys, one string per line of source, a final newline."""
+    import nbformat
+
     return cast(str, nbformat.writes(nbformat.from_dict(notebook)).rstrip("\n") + "\n")
 
 
@@ -210,6 +212,8 @@ def _clean_output(output: dict[str, Any], executed: int) -> dict[str, Any]:
 
 def normalise_text(text: str, stem: str) -> str:
     """The normal form of a notebook file's text, of any notebook format of version 4."""
+    import nbformat
+
     return dumps(normalised(nbformat.reads(text, as_version=4), stem))
 
 
