@@ -260,6 +260,23 @@ def test_a_greedy_server_settles_at_the_batch_that_keeps_up():
     assert serving.keep_up_batch(200, 0.02, 0.005) == math.inf
 
 
+@pytest.mark.parametrize("load", [0.05, 0.2, 0.5, 0.8])
+def test_the_response_of_a_greedy_server_is_just_below_its_bound(load):
+    arrivals, now, i, waited = poisson(load / 0.005, 100_000), 0.0, 0, 0.0
+    while i < len(arrivals):
+        now = max(now, arrivals[i])
+        queued = int(np.searchsorted(arrivals, now, side="right")) - i
+        now += serving.batch_service_s(queued, fixed_s=0.02, per_item_s=0.005)
+        waited += queued * now - arrivals[i : i + queued].sum()
+        i += queued
+    assert 0.9 < waited / len(arrivals) / serving.dynamic_batch_response_s(load / 0.005, 0.02, 0.005) < 1.03
+
+
+def test_the_response_of_a_greedy_server_at_its_ends():
+    assert serving.dynamic_batch_response_s(1e-9, 0.02, 0.005) == pytest.approx(0.025)  # an idle server: one request's service
+    assert serving.dynamic_batch_response_s(200, 0.02, 0.005) == math.inf
+
+
 # Capacity and cost ----------------------------------------------------------------------------------------------------
 
 
