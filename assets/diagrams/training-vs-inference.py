@@ -85,7 +85,7 @@ def training() -> list[str]:
         label((LEFT + RIGHT) / 2, 308, "weights, master copy, optimizer state"),
         label((LEFT + RIGHT) / 2, 326, "16 bytes a parameter with gradients, not 2"),
         label(loss - 72, 196, "activations", anchor="end", colour=ACTIVATIONS),
-        label(loss, peak - 8, "the loss: peak"),
+        label(loss, peak - 11, "the loss: peak"),
         label(done + 4, 252, "gradients", anchor="start", colour=GRADIENTS),
         label(RIGHT, 188, "dashed: checkpointed", anchor="end", colour=KEPT),
         label((LEFT + loss) / 2, 370, "forward"), label((loss + end) / 2, 370, "backward"), label((end + RIGHT) / 2 + 8, 370, "step"),

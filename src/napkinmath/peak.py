@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def measured_peak(
         state = list(step.optimizer.state.values()) if step and step.optimizer else []
         before.hold(_held_by([list(module.parameters()), list(module.buffers()), inputs, kwargs, state]), "weights")
         events: list[tuple[Phase, int]] = [("forward", before.total)]
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler writes to stderr when it starts and when it stops
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
             run()
         for event in profiler.profiler.kineto_results.events():

@@ -80,19 +80,28 @@ def evaluate(expression: str, extra: Mapping[str, Any] | None = None) -> Evaluat
         InputError: the expression does not parse, uses syntax that is not allowed, names something unknown, mixes
             units, or fails when it is computed. The message names the expression.
     """
-    source, shown, digits = _split(expression)
+    _, shown, digits = _split(expression)
+    tree = parsed(expression)
     try:
-        tree = ast.parse(source, mode="eval")
-    except SyntaxError as error:
-        raise InputError(f"`{expression}`: not an expression ({error.msg})") from None
-    try:
-        value, powers = _Walk(extra or {}).visit(tree.body)
+        value, powers = _Walk(extra or {}).visit(tree)
         text = _text(value, powers, shown, digits)
     except InputError as error:
         raise InputError(f"`{expression}`: {error}") from error
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"`{expression}`: {type(error).__name__}: {error}") from error
     return Evaluated(value, spell(powers) if _is_number(value) else "", text)
+
+
+def parsed(expression: str) -> ast.expr:
+    """The syntax tree of what stands before the arrow.
+
+    Raises:
+        InputError: it does not parse.
+    """
+    try:
+        return ast.parse(_split(expression)[0], mode="eval").body
+    except SyntaxError as error:
+        raise InputError(f"`{expression}`: not an expression ({error.msg})") from None
 
 
 def _is_number(value: object) -> bool:
@@ -250,8 +259,7 @@ class _Walk:
         if len(args) > len(formula.parameters) or named.keys() != set(formula.parameters):
             raise InputError(f"{formula.name} takes ({', '.join(formula.parameters)})")
         bound = {name: Evaluated(value, spell(powers), "") for name, (value, powers) in named.items()}
-        source, _, _ = _split(formula.source)
-        return _Walk({**formula.scope, **bound}).visit(ast.parse(source, mode="eval").body)
+        return _Walk({**formula.scope, **bound}).visit(parsed(formula.source))
 
     def visit_BinOp(self, node: ast.BinOp) -> tuple[Any, Powers]:
         function = _BINARY.get(type(node.op))

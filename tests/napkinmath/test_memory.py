@@ -257,12 +257,13 @@ def test_checkpointing_lowers_the_peak():
     assert recomputed.peak_bytes < 0.6 * kept.peak_bytes
 
 
-def test_a_timeline_ends_where_it_began():
-    """Only what was there before and the output, which nobody holds any more, are alive after an inference."""
+def test_a_timeline_ends_where_it_began(capfd):
+    """Only what was there before and the output, which nobody holds any more, are alive after an inference. And the profiler is quiet."""
     module, x = nn.Linear(8, 8), torch.zeros(4, 8)
     held = 4 * (8 * 8 + 8 + 4 * 8)
     assert peak_memory(module, x).events[-1][1] == held
     assert measured_peak(module, x).events[-1][1] == held
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

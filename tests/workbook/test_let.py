@@ -39,5 +39,21 @@ def test_the_reader_is_shown_the_definitions_a_number_leans_on():
     assert where("f(2) -> int", texts) == ["f(x) = g * x", "g = h + 1", "h = 3"]
 
 
+def test_an_arrow_chooses_how_a_definition_is_shown_and_does_no_harm_where_it_is_used(scope):
+    scope["large"] = Formula("large", (), "twice(bert_base, 8) -> PFLOP", scope)
+    assert evaluate("large() / 2", scope).unit == "FLOP"
+    assert where("large() / 2 -> TFLOP", {"large": "large() = huge -> PFLOP", "huge": "huge = 2 -> int"}) == [
+        "large() = huge -> PFLOP",
+        "huge = 2 -> int",
+    ]
+
+
+@pytest.mark.parametrize("source", ["(2 -> int) * 3", "2 *"])
+def test_a_formula_that_is_no_expression_is_named(scope, source):
+    scope["broken"] = Formula("broken", (), source, scope)
+    with pytest.raises(InputError, match="not an expression"):
+        evaluate("broken()", scope)
+
+
 def test_lines_continue_when_indented_and_comments_drop_out():
     assert _definitions(["# why", "a = 1 +", "  2", "", "b = 3"]) == [(1, "a = 1 + 2"), (4, "b = 3")]

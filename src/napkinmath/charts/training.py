@@ -109,7 +109,7 @@ def memory_expressions() -> dict[str, str]:
     layers = n_layers * layer + full * (recomputed - n_layers * layer)
     logits = forms.logits_saved_bytes(1, tokens, wide, vocab, width)
     parts = {"states": states, "layers": layers, "logits": logits, "fits": (memory - states) / sympy.diff(layers + logits, tokens)}
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in parts.items()}
+    return {name: sympy.jscode(form).replace("Math.", "") for name, form in parts.items()}
 
 
 def model_values(name: str) -> dict[str, float]:

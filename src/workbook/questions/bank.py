@@ -163,10 +163,14 @@ def find(id: str, root: Path | None = None) -> AnyQuestion:
     """The question with this id, from any bank below ``root``.
 
     Raises:
-        InputError: no such id (with a near miss), or a bank that does not load.
+        InputError: no such id (with a near miss), or a bank that names it does not load.
     """
     root = root or find_root()
-    questions = _index(root, tuple((path, path.stat().st_mtime) for path in sorted(root.glob("*/*.yml"))))
+    paths = sorted(root.glob("*/*.yml"))
+    # Loading checks every variant: a lab loads the bank that it asks from, not all of them. A near miss is looked for in all.
+    item = re.compile(rf"^- id: {re.escape(id)}$", re.MULTILINE)
+    paths = [path for path in paths if item.search(path.read_text(encoding="utf-8"))] or paths
+    questions = _index(root, tuple((path, path.stat().st_mtime) for path in paths))
     if id not in questions:
         raise InputError(f"question {id!r} is not in any bank.{did_you_mean(id, questions)}")
     return questions[id]

@@ -28,7 +28,7 @@ import napkinmath
 from napkinmath.errors import InputError
 
 from .. import ROOT
-from ..evaluate import Formula, evaluate
+from ..evaluate import Formula, evaluate, parsed
 
 logger = logging.getLogger(__name__)
 RESULTS = ROOT / "benchmarks" / "results"
@@ -58,6 +58,7 @@ class LetDirective(SphinxDirective):
         if parameters is None:
             define(self.env, name, evaluate(source, named))
         else:
+            parsed(source)  # a mistake is reported here, not where the formula is used
             define(self.env, name, Formula(name, tuple(p.strip() for p in parameters.split(",") if p.strip()), source, named))
         sources(self.env)[name] = " ".join(line.split())
 
@@ -98,10 +99,9 @@ def sources(env: Any) -> dict[str, str]:
 def where(expression: str, texts: Mapping[str, str]) -> list[str]:
     """The definitions that an expression leans on, directly or through another, in the order of use."""
     found: dict[str, str] = {}
-    queue = [expression.rpartition("->")[0] or expression]
+    queue = [expression]
     while queue:
-        tree = ast.parse(queue.pop(0).strip(), mode="eval")
-        for node in ast.walk(tree):
+        for node in ast.walk(parsed(queue.pop(0))):
             if isinstance(node, ast.Name) and node.id in texts and node.id not in found:
                 found[node.id] = texts[node.id]
                 queue.append(_DEFINITION.fullmatch(texts[node.id])["source"])  # type: ignore[index]

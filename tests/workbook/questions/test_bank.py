@@ -240,6 +240,14 @@ def test_find_searches_upwards(repository: Callable[[str], Path], monkeypatch: p
         find("tow")
 
 
+def test_find_reads_no_other_bank(repository: Callable[[str], Path]) -> None:
+    path = repository(CHOICE)
+    path.with_name("broken.yml").write_text("- id: broken\n")
+    assert find("one").prompt == "Which?"
+    with pytest.raises(InputError, match="broken"):
+        find("two")
+
+
 def test_find_sees_an_edited_bank(repository: Callable[[str], Path]) -> None:
     path = repository(CHOICE)
     assert find("one").prompt == "Which?"
