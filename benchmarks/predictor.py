@@ -134,6 +134,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         summary[name] = {"mape": statistics.fmean(errors), "median": statistics.median(errors), "p90": p90, "worst": errors[-1]}
     half_widths = [(row["high_s"] - row["low_s"]) / 2 / row["predicted_s"] for row in rows]
     return summary | {
+        "cases": len(rows),
         "noise_median": statistics.median(row["noise"] for row in rows),
         "inside_90": statistics.fmean(row["inside"] for row in rows),
         "interval_half_width_median": statistics.median(half_widths),

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .formulas import Call, Work
 from .ledger import Op, Phase
 from .operators import classify
+from .shapes import Shapes
 
 _DTYPES = {
     torch.float64: "fp64",
@@ -110,6 +111,7 @@ class Recorder(TorchDispatchMode):
             self._unclaimed.setdefault(storage_id(parameter), []).append(parameter)
         self._weights = frozenset(self._unclaimed)
         self._kinds: dict[Any, tuple[str, Any]] = {}
+        self._shapes = Shapes()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -119,10 +121,12 @@ class Recorder(TorchDispatchMode):
         if how[0] == "uncounted" and func._can_decompose():  # under inference mode PyTorch leaves that to us
             with self:
                 return func.decompose(*args, **kwargs)
-        out = func(*args, **kwargs)
         if how[0] != "skip":
+            out = self._shapes.call(func, args, kwargs)
             self._record(func, how, args, kwargs, out)
-        elif torch.is_grad_enabled():
+            return out
+        out = func(*args, **kwargs)
+        if torch.is_grad_enabled():
             self.path.here()  # a view has a node of autograd as well
         return out
 

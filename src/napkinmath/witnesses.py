@@ -132,7 +132,7 @@ def _fvcore(
 ) -> Reading:  # fmt: skip
     from fvcore.nn import FlopCountAnalysis
 
-    wrapped, tensors = _positional(module, inputs, kwargs)
+    wrapped, tensors = positional(module, inputs, kwargs)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch.jit.trace warns of everything a transformers module does in Python
         analysis = FlopCountAnalysis(wrapped, tensors).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -219,7 +219,7 @@ def _worded_padding_flops(module: torch.nn.Module, ledger: Ledger) -> int:
     return sum(op.flops for op in ledger if op.kind == "conv" and op.name.rpartition("/")[0] in worded)
 
 
-def _positional(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.nn.Module, tuple[Any, ...]]:
+def positional(module: torch.nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.nn.Module, tuple[Any, ...]]:
     """A module that takes tensors by position and returns tensors, as torch.jit.trace wants it."""
     names = [name for name, value in kwargs.items() if isinstance(value, torch.Tensor)]
     rest = {name: value for name, value in kwargs.items() if name not in names}

@@ -170,7 +170,7 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, argv, says):
 numbers = st.one_of(st.integers(-(10**14), 10**14).map(str), st.floats().map(str), st.text(max_size=6))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     name=st.one_of(st.sampled_from(["gpt2", "bert-base", "llama-3-405b"]), st.text(max_size=8)),
     flags=st.dictionaries(st.sampled_from(["--batch", "--seq", "--context", "--dtype", "--mode", "--attention"]), numbers, max_size=3),

@@ -196,8 +196,9 @@ def test_folding_batch_norms_leaves_the_outputs_and_the_folded_count():
     assert not [op for op in folded if op.kind == "norm"]
 
 
-def test_feature_maps_are_the_hidden_states():
-    spec = preset("resnet-50")
+@pytest.mark.parametrize("name", ["resnet-50", "convnext-tiny"])
+def test_feature_maps_are_the_hidden_states(name):
+    spec = preset(name)
     built = reference(spec, image=230)
     states = built.module(**built.inputs, output_hidden_states=True).hidden_states
     assert list(spec.feature_maps(230).values()) == [tuple(state.shape[1:]) for state in states]
@@ -334,6 +335,7 @@ def test_bad_dimensions_name_the_input_and_the_nearest_choice(fields, message):
     [
         ("two-conv-28", 32, "image=32: the head of two-conv-28 fits a flattened image of 28 only; nearest: 28"),
         ("alexnet", 20, "image=20 is too small: no pixel is left behind stage2 of alexnet; its own: 224"),
+        ("convnext-tiny", 31, "image=31 is too small: no pixel is left behind stage4 of convnext-tiny; its own: 224"),
         ("resnet-50", -1, "image=-1 is out of range"),
     ],
 )

@@ -108,7 +108,7 @@ def specs(draw):
         "vocab": draw(st.integers(2, 60)),
         "max_positions": 32,
     }
-    if style in ("llama", "opt"):
+    if style in ("llama", "opt", "starcoder2"):
         fields["bias"] = draw(st.booleans())
     if style not in ("bert", "distilbert", "roberta"):
         fields["tied_embeddings"] = draw(st.booleans())
@@ -136,7 +136,7 @@ def specs(draw):
     return TransformerSpec(**{"name": f"random {style}", "reference": style, **STYLES[style], **fields})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs(), batch=st.integers(1, 3), seq=st.integers(1, 8), cached=st.integers(0, 8), attention=st.sampled_from(["eager", "sdpa"]))
 def test_whiteboard_equals_trace_for_random_specs(spec, batch, seq, cached, attention):
     context = seq + cached if spec.causal else seq

@@ -189,12 +189,8 @@ class ConvSpec(Spec):
         >>> preset("resnet-50").feature_maps()["stage4"]
         (2048, 7, 7)
         """
-        size = self.resolve(image=image)["image"]
-        maps = {}
-        for part, stage in self.scaled().parts().items():
-            size = stage.output_size(size)
-            maps[part] = (stage.channels, size, size)
-        return maps
+        sides = self._sides(self.resolve(image=image)["image"])
+        return {part: (stage.channels, sides[part], sides[part]) for part, stage in self.scaled().parts().items()}
 
     def parts(self) -> dict[str, Stage]:
         """Stem and stages by name, in order."""
@@ -219,14 +215,19 @@ class ConvSpec(Spec):
                 jump *= layout["stride"][0]  # a row that stands for several blocks has stride 1
         return field
 
+    def _sides(self, image: int) -> dict[str, int]:
+        """Side of the map behind the stem and behind each stage; below 1 in the first part that leaves nothing."""
+        sides, size = {}, image
+        for part, stage in self.parts().items():
+            # Between ConvNeXt's stages stands a convolution as large as its stride, without padding.
+            between = self.block == "convnext" and part != "stem"
+            size = size // stage.stride if between else stage.output_size(size)
+            sides[part] = size
+        return sides
+
     def _first_empty(self, image: int) -> str:
         """The first part that leaves no pixel of such an image; empty where all do."""
-        size = image
-        for part, stage in self.parts().items():
-            size = stage.output_size(size)
-            if size < 1:
-                return part
-        return ""
+        return next((part for part, size in self._sides(image).items() if size < 1), "")
 
     # Cost -----------------------------------------------------------------------------------------------------------------
 
