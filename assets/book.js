@@ -1,4 +1,4 @@
-// Every page: the expression behind a number, and a lab's button to JupyterLab. Nothing here is needed to read.
+// Every page: the expression behind a number, what a name means, and a lab's button to JupyterLab. Nothing here is needed to read.
 
 "use strict";
 
@@ -19,9 +19,10 @@
   const show = (number) => {
     if (shown === number) return;
     hide();
-    const expression = document.createElement("code");
-    expression.textContent = number.dataset.expression;
-    tip.replaceChildren(expression);
+    const { expression, meaning } = number.dataset; // a number has the one, a name from the glossary the other
+    const first = document.createElement(meaning ? "p" : "code");
+    first.textContent = meaning || expression;
+    tip.replaceChildren(first);
     for (const line of (number.dataset.where || "").split("\n").filter(Boolean)) {
       const definition = document.createElement("code");
       definition.className = "where";
@@ -73,6 +74,9 @@
     open.href = lab + open.dataset.notebook;
     open.hidden = false;
   };
+
+  // Search: a page may not read another one from a file, so results come without excerpts there.
+  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();

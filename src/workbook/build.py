@@ -14,6 +14,7 @@ from napkinmath.profile import home
 from . import ROOT
 from .labs import environment_key
 from .notebooks import write_text
+from .site.cheat_sheet import write_pdf
 
 
 def site_folder(root: Path = ROOT) -> Path:
@@ -21,7 +22,7 @@ def site_folder(root: Path = ROOT) -> Path:
 
 
 def build(root: Path = ROOT, *, everything: bool = False, output: Path | None = None) -> int:
-    """Build the book at ``root`` with warnings as errors; returns the exit code of Jupyter Book.
+    """Build the book at ``root`` with warnings as errors, and print its cheat sheet; returns the exit code of Jupyter Book.
 
     Sphinx rebuilds the pages whose text changed. When what every page computes from changed (``src/``, the requirements, the
     profile, the records of the labs, the benchmarks' results), all of them are built anew.
@@ -39,6 +40,7 @@ def build(root: Path = ROOT, *, everything: bool = False, output: Path | None = 
     code = subprocess.run(command + ["--all"] * fresh).returncode
     if code == 0:
         write_text(stamp, key)
+        print(write_pdf(site_folder(output)))
     else:
         stamp.unlink(missing_ok=True)
     return code

@@ -6,12 +6,13 @@ from typing import Any
 
 from . import labs
 from .questions import directive as self_check
-from .site import chart, compare, let, machine, pages, roles, what_if
+from .site import chart, cheat_sheet, compare, formula, let, machine, pages, reading, roles, study_plan, terms, what_if
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    for part in (roles, let, chart, what_if, compare, machine, pages, self_check, labs):
+    own = (roles, let, formula, chart, what_if, compare, machine, pages, reading, terms, cheat_sheet, study_plan)
+    for part in (*own, self_check, labs):
         part.setup(app)
     # Pages share a counter of charts and the extension's state in the environment: read them one after another.
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -65,10 +65,11 @@ def write_chapter(app: Sphinx, page: str, body: str) -> None:
     data = {one["id"]: one for found in _DATA.findall(body) for one in json.loads(found)}
     items = [{"data": data[item[1]], "html": item[0]} for item in _ITEM.finditer(body)]
     text = json.dumps(items, ensure_ascii=False, separators=(",", ":"))
-    write_text(Path(app.outdir) / "_static" / _script(page), f"window.selfCheck.loaded({json.dumps(page)}, {text});\n")
+    write_text(Path(app.outdir) / "_static" / script_of(page), f"window.selfCheck.loaded({json.dumps(page)}, {text});\n")
 
 
-def _script(page: str) -> str:
+def script_of(page: str) -> str:
+    """Where the questions of a page stand, below ``_static``."""
     return f"self-check/{page.replace('/', '-')}.js"
 
 
@@ -82,7 +83,7 @@ def _fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
             "title": app.env.titles[name].astext(),
             "part": name.split("/")[-2].capitalize() if "/" in name else "",
             "href": context["pathto"](name),
-            "script": context["pathto"](f"_static/{_script(name)}", 1),
+            "script": context["pathto"](f"_static/{script_of(name)}", 1),
             "questions": app.env.metadata[name]["self_check"],
         }
         for name in app.env.collect_relations()

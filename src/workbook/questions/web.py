@@ -99,7 +99,15 @@ def draw(questions: Sequence[AnyQuestion]) -> list[Drawn]:
 def entry(drawn: Drawn) -> dict[str, Any]:
     """What the review page needs to choose a question, before its text is loaded."""
     question = drawn.question
-    known = {"id": question.id, "version": question.version, "kind": question.kind, "level": question.level, "tags": list(question.tags)}
+    known: dict[str, Any] = {
+        "id": question.id,
+        "version": question.version,
+        "kind": question.kind,
+        "level": question.level,
+        "tags": list(question.tags),
+    }
+    if isinstance(question, Numeric) and question.machine:
+        known["machine"] = True
     return known | ({"why_not": drawn.why_not} if drawn.why_not else {})
 
 

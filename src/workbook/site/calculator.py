@@ -212,7 +212,7 @@ def _written(inputs: Mapping[str, Input], steps: Sequence[Step]) -> tuple[dict[s
     import sympy
 
     symbols = {name: sympy.Symbol(f"v.{name}", positive=given.low > 0 or None, real=True) for name, given in inputs.items()}
-    typeset = {name: given.symbol or _symbol(name, given.label) for name, given in inputs.items()}
+    typeset = {name: given.symbol or symbol_of(name, given.label) for name, given in inputs.items()}
     javascript, symbolic, numeric = {}, {}, {}
     for step in steps:
         formula = sympy.sympify(evaluate(step.expression, symbols))
@@ -229,7 +229,7 @@ def _written(inputs: Mapping[str, Input], steps: Sequence[Step]) -> tuple[dict[s
     return javascript, symbolic, numeric
 
 
-def _symbol(name: str, label: str) -> str:
+def symbol_of(name: str, label: str) -> str:
     """The glossary's symbol of a dimension; other inputs are words."""
     entry = next((entry for entry in (*glossary.DIMENSIONS, *glossary.QUANTITIES) if entry.name == name and entry.symbol), None)
     if entry is None:

@@ -90,10 +90,14 @@ def mixtures() -> Options:
 
 def denoisers() -> Options:
     """Diffusion models at their own resolution, with their image decoder."""
-    pairs = {"Stable Diffusion 1.5": ("sd-1.5", "sd-vae-decoder"), "SDXL": ("sdxl", "sdxl-vae-decoder")}
+    pairs = {
+        "Stable Diffusion 1.5": ("sd-1.5", "sd-vae-decoder"),
+        "SDXL": ("sdxl", "sdxl-vae-decoder"),
+        "DiT-XL/2, 256 pixels": ("dit-xl-2", "sd-vae-decoder"),
+    }
     return {
-        title: {"pass_flops": preset(unet).flops(), "once_flops": preset(decoder).flops(), "passes": 2}
-        for title, (unet, decoder) in pairs.items()
+        title: {"pass_flops": preset(denoiser).flops(), "once_flops": preset(decoder).flops(image=preset(denoiser).image), "passes": 2}
+        for title, (denoiser, decoder) in pairs.items()
     }
 
 
