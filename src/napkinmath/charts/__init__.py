@@ -8,6 +8,7 @@ Every function returns a chart whose data are in the chart itself, so that the w
 """
 
 from .attention import attention_share, attention_what_if
+from .batching import batching_what_if
 from .conv import head_what_if
 from .decode import decode_what_if
 from .depthwise import separable_what_if
@@ -26,6 +27,7 @@ __all__ = [
     "RULE",
     "attention_share",
     "attention_what_if",
+    "batching_what_if",
     "breakdown",
     "decode_what_if",
     "format_what_if",
