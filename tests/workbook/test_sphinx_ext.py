@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from workbook.site.chart import render
 
@@ -72,8 +73,9 @@ def build(folder: Path, **pages: str) -> tuple[Sphinx, str]:
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text)
     warnings = io.StringIO()
-    app = Sphinx(folder, folder, folder / "_build", folder / "_doctrees", "html", status=None, warning=warnings)
-    app.build()
+    with patch_docutils(), docutils_namespace():  # what one build registers, the next one in this process must not find
+        app = Sphinx(folder, folder, folder / "_build", folder / "_doctrees", "html", status=None, warning=warnings)
+        app.build()
     return app, re.sub(r"\x1b\[\d+(;\d+)*m", "", warnings.getvalue())
 
 
