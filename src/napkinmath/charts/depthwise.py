@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..whiteboard import conv as forms
 from .linear import MACHINES, machine_limits
 from .theme import COLOURS, finish
+from .what_if import javascript
 
 _LARGEST = 2048
 _ORDER = ["FLOPs", "time"]
@@ -89,7 +90,7 @@ def saving_expressions(channels: str) -> dict[str, str]:
 
     names = [channels, "side", "kernel", "batch", "peak", "bandwidth", "value_bytes"]
     forms_of = separable_savings(*sympy.symbols(names, positive=True, integer=True))
-    return {name: sympy.jscode(form).replace("Math.", "") for name, form in forms_of.items()}
+    return javascript(forms_of, simplify=False)
 
 
 def _rows(machines: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from ..whiteboard import linear as forms
 from ..whiteboard.scaling import quantized_bits_per_weight
 from .linear import machine_limits
 from .theme import COLOURS, finish
+from .what_if import javascript
 
 #: Devices of the selector, by default, and the 8-bit dtype whose peak each has.
 DEVICES = (("h100-sxm", "fp8"), ("a100-80gb", "int8"), ("l4", "fp8"), ("b200", "fp8"))
@@ -87,7 +88,7 @@ def format_expressions() -> dict[str, str]:
     tokens, d_in, d_out, peak, peak8, bandwidth, group = sympy.symbols(names, positive=True)
     forms_of = speedups(tokens, d_in, d_out, peak, peak8, bandwidth, group)
     forms_of["crossover"] = forms.linear_ridge_tokens(d_in, d_out, peak / bandwidth, 2, 1)
-    return {name: sympy.jscode(form).replace("Math.", "") for name, form in forms_of.items()}
+    return javascript(forms_of, simplify=False)
 
 
 def speedups(tokens: Any, d_in: Any, d_out: Any, peak: Any, peak8: Any, bandwidth: Any, group: Any) -> dict[str, Any]:

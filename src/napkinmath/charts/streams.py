@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..hardware import device
 from ..whiteboard import recurrent, state_space, transformer
 from .theme import COLOURS, finish
+from .what_if import javascript
 
 #: Devices of the selector, by default; the first is selected.
 DEVICES = ("l4", "t4", "a100-80gb", "h100-sxm", "h200")
@@ -134,7 +135,7 @@ def stream_expressions() -> dict[str, str]:
     frame_ms, frames, window, n_kv_heads, peak, bandwidth, memory = sympy.symbols(names, positive=True)
     limits = {"peak": peak, "bandwidth": bandwidth, "memory": memory}
     forms = {name: streams_on(name, limits, frames * frame_ms / 1000, frames, window, n_kv_heads) for name in LAYERS}
-    return {name: sympy.jscode(form).replace("Math.", "") for name, form in forms.items()}
+    return javascript(forms, simplify=False)
 
 
 def stream_limits(name: str) -> dict[str, float]:

@@ -15,6 +15,7 @@ from ..parallel import zero_bytes_per_device
 from ..specs import TransformerSpec, preset
 from ..whiteboard import memory as forms
 from .theme import COLOURS, finish
+from .what_if import javascript
 
 #: Transformers, precision recipes and devices of the selectors, by default; the first of each is selected.
 MODELS = ("llama-3-8b", "gpt2-xl", "bert-large", "llama-3-70b")
@@ -109,7 +110,7 @@ def memory_expressions() -> dict[str, str]:
     layers = n_layers * layer + full * (recomputed - n_layers * layer)
     logits = forms.logits_saved_bytes(1, tokens, wide, vocab, width)
     parts = {"states": states, "layers": layers, "logits": logits, "fits": (memory - states) / sympy.diff(layers + logits, tokens)}
-    return {name: sympy.jscode(form).replace("Math.", "") for name, form in parts.items()}
+    return javascript(parts, simplify=False)
 
 
 def model_values(name: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ from ..scalar import minimum
 from ..whiteboard import vision as forms
 from ..whiteboard.transformer import attention_projection_flops, attention_score_flops, ffn_flops
 from .theme import COLOURS, finish
+from .what_if import javascript
 
 #: Layers of every model on the chart, as in ViT-B: more of them lift all lines alike.
 N_LAYERS = 12
@@ -88,7 +89,7 @@ def patch_expressions() -> dict[str, str]:
     import sympy
 
     costs = patch_costs(*sympy.symbols(["datum.side", "patch", "d_model", "window"], positive=True))
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in costs.items()}
+    return javascript(costs)
 
 
 def _rows() -> list[dict[str, Any]]:

@@ -75,11 +75,14 @@ def chosen(choice: str, table: Mapping[str, Mapping[str, float]]) -> list[alt.Pa
     return [alt.param(name=column, expr=f"({json.dumps(table)})[{choice}].{column}") for column in columns]
 
 
-def javascript(forms: Mapping[str, Any]) -> dict[str, str]:
-    """SymPy expressions as Vega expressions; a symbol may be called ``datum.batch``, which is what Vega then reads."""
+def javascript(forms: Mapping[str, Any], *, simplify: bool = True) -> dict[str, str]:
+    """SymPy expressions as Vega expressions; a symbol may be called ``datum.batch``, which is what Vega then reads.
+
+    ``simplify=False`` writes them as they come: simplifying a long one, or one with a minimum, takes seconds.
+    """
     import sympy
 
-    return {name: sympy.jscode(sympy.simplify(form)).replace("Math.", "") for name, form in forms.items()}
+    return {name: sympy.jscode(sympy.simplify(form) if simplify else form).replace("Math.", "") for name, form in forms.items()}
 
 
 def what_if(
