@@ -64,8 +64,8 @@ def workloads(which: str) -> list[Workload]:
     return [Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa")) for r in rows for n in BATCHES]
 
 
-def build(workload: Workload) -> tuple[torch.nn.Module, dict[str, Any]]:
-    made = reference(workload.preset, workload.batch, device="cpu", attention=workload.attention, **dict(workload.sizes))
+def build(workload: Workload, device: str) -> tuple[torch.nn.Module, dict[str, Any]]:
+    made = reference(workload.preset, workload.batch, device=device, attention=workload.attention, **dict(workload.sizes))
     return made.repeatable(), made.inputs
 
 
@@ -89,7 +89,7 @@ def run(profile: Profile, chosen: list[Workload], rounds: int, seconds: float) -
                 file=sys.stderr,
                 flush=True,
             )
-            module, inputs = build(workload)
+            module, inputs = build(workload, profile.device)
             if number == 0:
                 ledger = trace(module, name=str(workload), **inputs)
                 prediction = predict(ledger, profile)
@@ -162,12 +162,18 @@ def table(rows: list[dict[str, Any]], summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def conditions() -> dict[str, Any]:
+    """When, and on what software."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"when": now, "python": sys.version.split()[0], "torch": str(torch.__version__)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--profile", type=Path, help="a saved calibration; without it, calibrate now")
     parser.add_argument("--budget", type=float, default=60, help="seconds of calibration")
     parser.add_argument("--list", choices=RESULTS, default="development", help="which workloads; the test list is for reporting only")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, choices=range(2, 10), default=ROUNDS, help="of measuring; two show the noise")
     parser.add_argument("--seconds", type=float, default=3, help="of measuring one workload in one round")
     parser.add_argument("--out", type=Path, help="instead of the list's file in results/")
     args = parser.parse_args()
@@ -177,13 +183,9 @@ def main() -> None:
     rows = run(profile, workloads(args.list), args.rounds, args.seconds)
     summary = summarise(rows)
     print(table(rows, summary))
-    conditions = {name: value for name, value in profile.to_dict().items() if name != "samples"}
-    result = {
-        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": sys.version.split()[0],
-        "torch": torch.__version__,
+    result = conditions() | {
         "load_average": [load_before, os.getloadavg()[0]],
-        "profile": conditions,
+        "profile": {name: value for name, value in profile.to_dict().items() if name != "samples"},
         "list": args.list,
         "summary": summary,
         "rows": rows,

@@ -55,6 +55,8 @@ _EXPORTS = {
     "devices": "hardware",
     "Profile": "profile",
     "load_profile": "profile",
+    "recorded_profile": "profile",
+    "recorded_profiles": "profile",
     "calibrate": "calibration",
     "predict": "latency",
     "measure": "measurement",
@@ -89,6 +91,8 @@ _CLOSED_FORMS = (
     "parallel",
     "queueing",
     "serving",
+    "timing",
+    "evaluation",
 )
 
 __all__ = ["InputError", "namespace", *_EXPORTS]

@@ -209,6 +209,23 @@ def run_devices(args: argparse.Namespace) -> Any:
     return [d.to_dict() for d in found] if args.json else "\n".join(f"{d.name:14} {d}" for d in found)
 
 
+def run_profiles(args: argparse.Namespace) -> Any:
+    """List the machines whose calibration comes with the package, and how near predictions from it were there."""
+    from .profile import recorded_profile, recorded_profiles, recording
+
+    found = {name: recording(name)["check"] for name in recorded_profiles()}
+    if args.json:
+        return found
+    lines = []
+    for name, check in found.items():
+        error, cases = check["summary"]["predicted"], check["summary"]["cases"]
+        lines += [
+            f"{name}: {recorded_profile(name)}",
+            f"  over {cases} cases: MAPE {error['mape']:.0%}, median error {error['median']:.0%}",
+        ]
+    return "\n".join(lines)
+
+
 def run_calibrate(args: argparse.Namespace) -> Any:
     """Measure this machine and keep the profile."""
     if args.if_needed:
@@ -237,14 +254,16 @@ def warn_if_busy(profile: Profile) -> None:
 
 
 def run_predict(args: argparse.Namespace) -> Any:
-    """Predict the latency of one pass: fitted on this machine, by roofline on any other device."""
+    """Predict the latency of one pass: fitted on this machine or one on record, by roofline on any other device."""
     from .candidates import memory_bytes
     from .hardware import device
     from .latency import predict
+    from .profile import load_profile, recorded_profile, recorded_profiles
 
     spec = named(args.name)
     sizes = sizes_of(args, spec)
-    if args.on != "here":
+    recorded = args.on in recorded_profiles()
+    if args.on != "here" and not recorded:
         machine = device(args.on)
         ledger = spec.ledger(**sizes, dtype=args.dtype, **attention_of(args, spec))
         prediction, needs = predict(ledger, machine), memory_bytes(spec, ledger, sizes, args.dtype)
@@ -254,10 +273,10 @@ def run_predict(args: argparse.Namespace) -> Any:
             has = f"{spec.name} needs {fmt(needs, 'B')} and {machine.name} has {fmt(machine.memory_bytes, 'B')}"
             return f"{prediction.text(*items_of(sizes))}\ndoes not fit: {has}; the time is that of a device as fast which could hold it"
     else:
-        from .profile import load_profile
         from .tracing import trace
 
-        profile = load_profile()  # before anything is built: without one there is nothing to predict from
+        # Before anything is built: without a profile there is nothing to predict from.
+        profile = recorded_profile(args.on) if recorded else load_profile()
         fake = profile.device == "cpu"
         built = build(args, spec, sizes, device=profile.device, fake=fake)
         prediction = predict(trace(built.module, name=f"{spec.name}, {in_words(sizes)}", **built.inputs), profile)
@@ -438,6 +457,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "cost": run_cost,
     "witnesses": run_witnesses,
     "devices": run_devices,
+    "profiles": run_profiles,
     "calibrate": run_calibrate,
     "predict": run_predict,
     "measure": run_measure,
@@ -490,7 +510,7 @@ def parser() -> Parser:
         "--on",
         metavar="DEVICE",
         default="here",
-        help="a datasheet device ('napkinmath devices' lists them), or 'here', this machine",
+        help="'here', this machine; a datasheet device ('napkinmath devices' lists them); a machine on record ('napkinmath profiles')",
     )
     ranked = added["compare"]
     ranked.add_argument("--on", metavar="DEVICE", nargs="+", required=True, help="datasheet devices, or 'here' for this machine's profile")

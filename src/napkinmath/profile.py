@@ -7,12 +7,14 @@ import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass, field, fields
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from .costmodel import Work
 from .dtypes import dtype_name
-from .errors import InputError
+from .errors import InputError, did_you_mean, shown
 from .laws import Law
 
 SCHEMA = 1
@@ -70,13 +72,17 @@ class Profile:
 
     @property
     def name(self) -> str:
-        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
-        return f"this {self.device}: {self.machine.get('accelerator') or self.machine['cpu']}, {threads}"
+        return f"this {self.device}: {self._model}"
 
     @property
     def title(self) -> str:
         """What a chart calls it, where :attr:`name` is too long."""
         return f"this {self.device}, measured"
+
+    @property
+    def _model(self) -> str:
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.machine.get('accelerator') or self.machine['cpu']}, {threads}"
 
     def peak_flops(self, dtype: str = "fp32") -> float:
         """Best matmul rate seen, FLOP/s.
@@ -130,7 +136,7 @@ class Profile:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Any) -> Profile:
+    def from_dict(cls, data: Any) -> Self:
         """Rebuild a profile from :meth:`to_dict`.
 
         Raises:
@@ -174,6 +180,18 @@ class Profile:
         )
 
 
+class RecordedProfile(Profile):
+    """The calibration of another machine than this one."""
+
+    @property
+    def name(self) -> str:
+        return f"a {self.device} on record: {self._model}, {self.created[:10]}"
+
+    @property
+    def title(self) -> str:
+        return f"a {self.device} on record"
+
+
 def load_profile(device: str | None = None, path: str | Path | None = None) -> Profile:
     """Read this machine's profile, and refuse one that was not measured here, as things are now.
 
@@ -206,6 +224,37 @@ def load_profile(device: str | None = None, path: str | Path | None = None) -> P
         if then != now:
             raise InputError(f"the profile {path} is for another {what} ({_brief(then)}, here {_brief(now)}); {_REMEDY}")
     return profile
+
+
+def recorded_profiles() -> list[str]:
+    """Names of the machines whose calibration comes with the package; ``benchmarks/record_profile.py`` makes them."""
+    found = _recordings()
+    return sorted(path.name.removesuffix(".json") for path in found.iterdir()) if found.is_dir() else []
+
+
+def recorded_profile(name: str) -> RecordedProfile:
+    """The calibration of a machine that is not this one, as it was recorded.
+
+    A prediction from it is for that machine, threads and torch version. What was predicted and measured there on the
+    development workloads, with the date, stands beside it in the same file (:func:`recording`).
+
+    Raises:
+        InputError: no such machine on record; the message names the nearest.
+    """
+    return RecordedProfile.from_dict(recording(name)["profile"])
+
+
+def recording(name: str) -> dict[str, Any]:
+    """Everything on record of a machine: ``profile``, and ``check`` with ``when``, ``summary`` and ``rows`` (predicted, measured)."""
+    known = recorded_profiles()
+    if name not in known:
+        raise InputError(f"no machine {shown(name)} is on record.{did_you_mean(name, known)}")
+    found: dict[str, Any] = json.loads((_recordings() / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _recordings() -> Traversable:
+    return resources.files("napkinmath") / "data" / "profiles"
 
 
 def _brief(value: Any) -> str:
