@@ -124,19 +124,20 @@ def _filters(chapters: list[dict[str, Any]]) -> str:
     )
 
 
-def _note_change(app: Sphinx, env: Any, page: str) -> None:
-    env.self_check_changed = True
+def rewrite_with_any_page(app: Sphinx, mark: str) -> None:
+    """Write the pages whose metadata has ``mark``, which hold an index of all pages, anew when any page was read anew."""
+    changed = f"{mark}_changed"
+    app.connect("env-purge-doc", lambda app, env, page: setattr(env, changed, True))
 
+    def outdated(app: Sphinx, env: Any) -> list[str]:
+        if not env.__dict__.pop(changed, False):
+            return []
+        return [page for page, known in env.metadata.items() if mark in known]
 
-def _outdated(app: Sphinx, env: Any) -> list[str]:
-    """Sphinx ``env-updated``: when any page was read anew, the index is written anew."""
-    if not env.__dict__.pop("self_check_changed", False):
-        return []
-    return [page for page, known in env.metadata.items() if "self_check_review" in known]
+    app.connect("env-updated", outdated)
 
 
 def setup(app: Sphinx) -> None:
     app.add_directive("review", Review)
-    app.connect("env-purge-doc", _note_change)
-    app.connect("env-updated", _outdated)
+    rewrite_with_any_page(app, "self_check_review")
     app.connect("html-page-context", _fill_in)

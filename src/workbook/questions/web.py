@@ -67,10 +67,14 @@ def data(question: AnyQuestion, drawn: Sequence[Variant]) -> dict[str, Any]:
     return {**common, "options": len(question.options), "correct": question.correct, "shuffle": question.shuffle}
 
 
+def as_script(value: Any) -> str:
+    """JSON that cannot end the script that holds it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
 def script(value: Any, css_class: str) -> str:
     """Data inside a page, which no text in it can end early."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return f'<script type="application/json" class="{css_class}">{text.replace("<", chr(92) + "u003c")}</script>'
+    return f'<script type="application/json" class="{css_class}">{as_script(value)}</script>'
 
 
 @dataclass(frozen=True)

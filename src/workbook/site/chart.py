@@ -8,7 +8,6 @@ Text and grid take their colours from the page's style sheet, so a chart follows
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from napkinmath.errors import InputError
 
 from ..evaluate import evaluate
 from ..lab import VEGALITE, svg
+from ..questions.web import as_script, script
 from . import machine
 from .let import givens
 
@@ -108,21 +108,19 @@ def render(spec: dict[str, Any], identifier: str) -> tuple[str, str]:
     Raises:
         InputError: the specification is over 200 kB.
     """
-    text = json.dumps(spec, separators=(",", ":"))
-    if len(text) > MAX_SPEC_BYTES:
-        raise InputError(f"the chart's specification is {len(text):,} bytes, {MAX_SPEC_BYTES:,} at most: aggregate its data first")
+    if (size := len(as_script(spec))) > MAX_SPEC_BYTES:
+        raise InputError(f"the chart's specification is {size:,} bytes, {MAX_SPEC_BYTES:,} at most: aggregate its data first")
     picture = svg(spec)
-    size = re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', picture)
-    height = round(float(size[1])) if size else 300
+    drawn = re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', picture)
+    height = round(float(drawn[1])) if drawn else 300
     inputs = sum("bind" in param for param in spec.get("params", []))
     label = spec.get("usermeta", {}).get("label")
     badge = f'<span class="chart-label" data-label="{label}">{label}</span>' if label in LABELS else ""
-    spec_json = text.replace("</", "<\\/").replace("<!--", "<\\u0021--")
     head = (
         f'<figure class="chart" id="{identifier}">{badge}'
         f'<div class="chart-area" style="--chart-height:{height}px;--chart-inputs:{inputs}">'
         f'<div class="chart-static">{picture}</div><div class="chart-live" hidden></div></div>'
-        f'<script type="application/json" class="chart-spec">{spec_json}</script>'
+        f"{script(spec, 'chart-spec')}"
     )
     return head, _tables(spec) + "</figure>"
 
@@ -182,17 +180,21 @@ def add_script(app: Any, pagename: str, templatename: str, context: dict[str, An
         app.add_js_file("charts.js", loading_method="defer")
 
 
-def _visit(self: Any, node: chart) -> None:
+def _visit(self: Any, node: nodes.raw) -> None:
     self.body.append(node.astext())
     raise nodes.SkipNode
 
 
-def _skip(self: Any, node: chart) -> None:
+def _skip(self: Any, node: nodes.raw) -> None:
     raise nodes.SkipNode
 
 
+#: Of ``add_node``: raw HTML with a class of its own, which is written in a page and left out of anything else.
+IN_HTML: dict[str, Any] = {"html": (_visit, None), "latex": (_skip, None), "text": (_skip, None)}
+
+
 def setup(app: Any) -> None:
-    app.add_node(chart, html=(_visit, None), latex=(_skip, None), text=(_skip, None))
+    app.add_node(chart, **IN_HTML)
     app.add_directive("chart", ChartDirective)
     app.connect("html-page-context", add_script)
     app.connect("build-finished", write_bundle)

@@ -21,10 +21,10 @@ from napkinmath.errors import InputError
 from napkinmath.latency import DISPATCH_S, EFFICIENCY
 from napkinmath.units import fmt
 
+from ..questions.web import as_script, script
 from . import chart as charts
 from . import machine
 from .tasks import TASKS, polynomials
-from .what_if import as_script
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def _page(figure: str) -> str:
         f"{figure}{missing}"
         '<div class="calc-controls calc-below"><button type="button" class="calc-link">Copy a link to this comparison</button>'
         '<span class="calc-said" role="status"></span></div>'
-        f'<script type="application/json" class="compare-data">{as_script(data())}</script></div>'
+        f"{script(data(), 'compare-data')}</div>"
     )
 
 
@@ -206,16 +206,7 @@ def add_script(app: Any, pagename: str, templatename: str, context: dict[str, An
             app.add_js_file(script, loading_method="defer")
 
 
-def _visit(self: Any, node: compare_page) -> None:
-    self.body.append(node.astext())
-    raise nodes.SkipNode
-
-
-def _skip(self: Any, node: compare_page) -> None:
-    raise nodes.SkipNode
-
-
 def setup(app: Any) -> None:
-    app.add_node(compare_page, html=(_visit, None), latex=(_skip, None), text=(_skip, None))
+    app.add_node(compare_page, **charts.IN_HTML)
     app.add_directive("compare", CompareDirective)
     app.connect("html-page-context", add_script)

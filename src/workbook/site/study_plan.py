@@ -15,7 +15,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from ..questions.review import script_of
+from ..questions.review import rewrite_with_any_page, script_of
 from ..questions.web import script, table
 from .reading import CHAPTER, MINUTES
 
@@ -104,19 +104,7 @@ def fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
         app.add_css_file(name)
 
 
-def _note_change(app: Sphinx, env: Any, page: str) -> None:
-    env.study_plan_changed = True
-
-
-def _outdated(app: Sphinx, env: Any) -> list[str]:
-    """Sphinx ``env-updated``: when any page was read anew, the index is written anew."""
-    if not env.__dict__.pop("study_plan_changed", False):
-        return []
-    return [page for page, known in env.metadata.items() if "study_plan" in known]
-
-
 def setup(app: Sphinx) -> None:
     app.add_directive("study-plan", StudyPlan)
-    app.connect("env-purge-doc", _note_change)
-    app.connect("env-updated", _outdated)
+    rewrite_with_any_page(app, "study_plan")
     app.connect("html-page-context", fill_in)

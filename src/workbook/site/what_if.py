@@ -7,7 +7,6 @@ JavaScript; ``calculator.js`` takes it from there.
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 from napkinmath import units
 from napkinmath.errors import InputError, did_you_mean
 
+from ..questions.web import script
 from . import chart as charts
 from .calculator import Calculator, Input, calculator, parse_starts, payload
 
@@ -65,7 +65,7 @@ class CalculatorDirective(SphinxDirective):
         placed.add(name)
         values = what.compute(starts)
         figure, tail = charts.render(spec(what, starts, over), f"chart-{self.env.new_serialno('chart') + 1}")
-        data = as_script(payload(what, starts, over))
+        data = script(payload(what, starts, over), "calc-data")
         others = [step for step in what.steps if step.name != what.headline]
         return [
             what_if("", _head(what, starts, values), format="html"),
@@ -74,7 +74,7 @@ class CalculatorDirective(SphinxDirective):
             *(node for step in others for node in _formula(what, step.name)),
             _html("</details>"),
             charts.chart("", figure + tail, format="html"),
-            _html(_axis(what, over, drawable) + f'<script type="application/json" class="calc-data">{data}</script></div>'),
+            _html(f"{_axis(what, over, drawable)}{data}</div>"),
         ]
 
 
@@ -191,11 +191,6 @@ def axis_title(about: Input) -> str:
     return f"{about.label} ({about.unit})" if about.unit else about.label
 
 
-def as_script(data: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script that holds it."""
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/").replace("<!--", "<\\u0021--")
-
-
 def _html(text: str) -> nodes.Node:
     return nodes.raw("", text, format="html")
 
@@ -207,17 +202,8 @@ def add_script(app: Any, pagename: str, templatename: str, context: dict[str, An
             app.add_js_file(script, loading_method="defer")
 
 
-def _visit(self: Any, node: what_if) -> None:
-    self.body.append(node.astext())
-    raise nodes.SkipNode
-
-
-def _skip(self: Any, node: what_if) -> None:
-    raise nodes.SkipNode
-
-
 def setup(app: Any) -> None:
-    app.add_node(what_if, html=(_visit, None), latex=(_skip, None), text=(_skip, None))
+    app.add_node(what_if, **charts.IN_HTML)
     app.add_directive("calculator", CalculatorDirective)
     app.connect("html-page-context", add_script)
     app.add_css_file("what-if.css")
