@@ -6,12 +6,12 @@ from typing import Any
 
 from . import labs
 from .questions import directive as self_check
-from .site import chart, cheat_sheet, compare, formula, let, machine, pages, reading, roles, study_plan, terms, what_if
+from .site import bibliography, chart, cheat_sheet, compare, formula, let, machine, pages, reading, roles, study_plan, terms, what_if
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    own = (roles, let, formula, chart, what_if, compare, machine, pages, reading, terms, cheat_sheet, study_plan)
+    own = (roles, let, formula, chart, what_if, compare, machine, pages, reading, terms, cheat_sheet, study_plan, bibliography)
     for part in (*own, self_check, labs):
         part.setup(app)
     # Pages share a counter of charts and the extension's state in the environment: read them one after another.
