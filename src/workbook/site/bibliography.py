@@ -1,6 +1,7 @@
 """The bibliography: what ``{cite:t}`` prints, how an entry reads, and which chapters cite it.
 
-`sphinxcontrib-bibtex` does the rest, from ``book/references.bib``. Its own references back stay within one page.
+`sphinxcontrib-bibtex`, which a book that cites loads beside this, does the rest, from the book's ``bibtex_bibfiles``. Its own references
+back stay within one page.
 """
 
 from __future__ import annotations
@@ -74,11 +75,11 @@ class CitedIn(SphinxPostTransform):
     default_priority = 6  # after the entries are made, before references are resolved
 
     def run(self, **kwargs: Any) -> None:
-        domain: Any = self.env.get_domain("cite")
-        keys = {citation.citation_id: citation.key for citation in domain.citations}
         entries = list(self.document.findall(nodes.citation))
         if not entries:
             return
+        domain: Any = self.env.get_domain("cite")
+        keys = {citation.citation_id: citation.key for citation in domain.citations}
         items = []
         for entry in entries:
             key = next(keys[name] for name in entry["ids"] if name in keys)
@@ -101,5 +102,4 @@ class CitedIn(SphinxPostTransform):
 def setup(app: Any) -> None:
     register_pybtex_plugin("pybtex.style.formatting", "workbook", EntryStyle)
     register_plugin("sphinxcontrib.bibtex.style.referencing", "workbook", ReferenceStyle)
-    app.setup_extension("sphinxcontrib.bibtex")
     app.add_post_transform(CitedIn)
