@@ -229,6 +229,31 @@ def test_contrastive_logits():
     assert clip.contrastive_logits_bytes(32768, devices=256) == 2**24
 
 
+@given(batch=st.integers(2, 12), temperature=st.floats(0.02, 2), margin=st.floats(0, 1))
+def test_contrastive_loss_is_the_cross_entropy_of_such_a_batch(batch, temperature, margin):
+    cosines = margin * torch.eye(batch, dtype=torch.float64)
+    loss = torch.nn.functional.cross_entropy(cosines / temperature, torch.arange(batch)).item()
+    assert forms.contrastive_loss(batch, temperature, margin) == pytest.approx(loss, rel=1e-9, abs=1e-12)
+
+
+# image_gflops and text_gflops of https://github.com/mlfoundations/open_clip/blob/main/docs/model_profile.csv
+@pytest.mark.parametrize(
+    ("name", "vision", "text"),
+    [("clip-vit-b-32", 8.82, 5.96), ("clip-vit-b-16", 35.13, 5.96), ("clip-vit-l-14", 162.03, 13.3), ("siglip-b-16", 35.42, 11.02)],
+)
+def test_each_encoder_of_a_dual_encoder_takes_the_printed_flops(name, vision, text):
+    spec = preset(name)
+    assert round(spec.encoder_ledger("vision").flops / 1e9, 2) == vision
+    assert round(spec.encoder_ledger("text").flops / 1e9, 2) == text
+
+
+def test_only_a_dual_encoder_has_encoders_that_run_apart():
+    with pytest.raises(InputError, match="vilt-b-32 has no encoders"):
+        preset("vilt-b-32").encoder_ledger("text")
+    with pytest.raises(InputError, match="tower='audio' is not known; choose 'vision' or 'text'"):
+        preset("clip-vit-b-32").encoder_ledger("audio")
+
+
 @given(n=st.integers(1, 5), image=st.integers(1, 300), text=st.integers(1, 300), d=st.integers(1, 64))
 def test_early_fusion_is_late_fusion_and_two_crosses(n, image, text, d):
     late, cross = forms.late_fusion_score_flops(n, image, text, d), forms.cross_fusion_score_flops(n, image, text, d)

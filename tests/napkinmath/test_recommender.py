@@ -254,6 +254,25 @@ def test_hash_collisions_match_a_simulation():
     assert recommender.expected_buckets_used(values, buckets) == pytest.approx(used, rel=0.01)
 
 
+@pytest.mark.parametrize("pieces", [2, 10, 64])
+def test_relus_multiply_within_their_error(pieces):
+    kinks = torch.linspace(-2, 2, pieces + 1, dtype=torch.float64)[1:-1]
+    assert 2 * len(kinks) == pytest.approx(recommender.relus_of_a_product(pieces**-2))
+    x, y = torch.rand(2, 100_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def square(s):  # its first piece, then a change of slope at each kink
+        return 4 - (4 - 4 / pieces) * (s + 2) + 8 / pieces * torch.relu(s[:, None] - kinks).sum(1)
+
+    off = ((square(x + y) - square(x - y)) / 4 - x * y).abs().max()
+    assert 0.5 * pieces**-2 < off <= pieces**-2
+
+
+def test_where_gathers_overtake_the_layers():
+    peak, rows_per_s = 5e12, 40e9
+    lookups = recommender.gather_bound_lookups(3e6, 48, peak, rows_per_s, "bf16")
+    assert recommender.table_gather_bytes(1, lookups, 48, "bf16") / rows_per_s == pytest.approx(3e6 / peak)
+
+
 def test_index_sizes():
     # faiss' wiki gives 4 d + 2 M 4 bytes a vector for HNSW and m bytes a vector for 8-bit PQ; ids are 8 bytes.
     assert retrieval.hnsw_index_bytes(1, 128, links=32) == 4 * 128 + 32 * 2 * 4

@@ -13,25 +13,44 @@ from hypothesis import strategies as st
 
 from napkinmath import scalar
 
-MODULES = ("collectives", "parallel", "queueing", "serving")
+MODULES = ("collectives", "parallel", "queueing", "serving", "timing", "evaluation")
 
 #: Two rows of sensible arguments by name; what is not listed gets the last.
 SAMPLES = {
     "acceptance": (0.8, 1.0),
+    "agreement": (0.8, 0.65),
+    "alpha": (0.05, 0.01),
     "arrival_per_s": (9.0, 25.0),
+    "confidence": (0.9, 0.95),
+    "correlation": (0.1, 0.7),
+    "cv": (0.05, 0.2),
+    "deviates": (1.96, 2.8),
     "devices": (8, 1),
+    "difference": (0.03, 0.1),
     "draft_tokens": (4, 7),
     "dtype": (2, 1),
+    "effect": (0.01, 0.05),
     "escalated": (0.2, 0.6),
+    "false_positive_rate": (0.01, 0.2),
     "hit_rate": (0.3, 0.9),
+    "interval_s": (0.01, 1.0),
     "keep_scores": (0, 1),
     "limit_s": (0.9, 0.6),
+    "margin": (0.01, 0.002),
+    "period_s": (60.0, 20.0),
+    "power": (0.8, 0.95),
+    "precision": (0.5, 0.9),
+    "prevalence": (0.01, 0.3),
     "quantile": (0.5, 0.99),
+    "rate": (0.1, 0.5),
+    "recall": (0.6, 0.9),
     "sequence_parallel": (1, 0),
     "service_s": (0.1, 0.15),
     "servers": (2, 5),
+    "stall_s": (2.0, 3.0),
     "utilization": (0.6, 0.8),
     "wait_probability": (0.4, 0.8),
+    "win_rate": (0.55, 0.7),
     "zero_stage": (1, 3),
     "zones": (2, 3),
 }

@@ -152,6 +152,27 @@ def test_experts_touched_is_what_uniform_routing_reaches():
     assert experts.experts_touched(64, 4, 12) == pytest.approx(sum(draws) / len(draws), rel=0.01)
 
 
+@pytest.mark.parametrize(("n_experts", "top_k", "tokens"), [(8, 2, 64), (64, 1, 1024), (256, 8, 64)])
+def test_dropped_share_is_what_overflows_a_capacity_of_the_mean(n_experts, top_k, tokens):
+    """The count of an expert is binomial: what lies above its mean, summed exactly, and counted over random routings."""
+    chance, mean = top_k / n_experts, tokens * top_k / n_experts
+    probabilities = [math.comb(tokens, n) * chance**n * (1 - chance) ** (tokens - n) for n in range(tokens + 1)]
+    exact = sum(p * max(0, n - mean) for n, p in enumerate(probabilities)) / mean
+    assert experts.dropped_share(n_experts, top_k, tokens) == pytest.approx(exact, rel=0.07)
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.rand(100, tokens, n_experts, generator=generator).topk(top_k).indices
+    loads = torch.zeros(100, n_experts).scatter_add_(1, chosen.flatten(1), torch.ones(100, tokens * top_k))
+    assert ((loads - mean).clamp(min=0).sum() / loads.sum()).item() == pytest.approx(exact, rel=0.05)
+
+
+@given(n_experts=st.integers(2, 300), top_k=sizes, tokens=st.integers(1, 10_000))
+def test_more_tokens_drop_a_smaller_share_and_all_experts_none(n_experts, top_k, tokens):
+    top_k = min(top_k, n_experts)
+    share = experts.dropped_share(n_experts, top_k, tokens)
+    assert experts.dropped_share(n_experts, top_k, 4 * tokens) == pytest.approx(share / 2)
+    assert (share == 0) == (top_k == n_experts)
+
+
 def test_experts_of_mixtral_add_up_to_its_ledger():
     spec = nm.mixtral_8x7b
     parts = spec.ledger(batch=3, seq=5).by("module", 2)

@@ -289,3 +289,28 @@ class MultimodalSpec(Spec):
         from ..whiteboard.ledgers.multimodal import multimodal_ledger
 
         return multimodal_ledger(self, self.resolve(batch, image, frames, samples, seq), dtype_name(dtype), attention)
+
+    def encoder_ledger(
+        self,
+        tower: Literal["vision", "text"],
+        batch: int = 1,
+        image: int | None = None,
+        seq: int | None = None,
+        dtype: str = "fp32",
+        attention: Attention = "fused",
+    ) -> Ledger:
+        """The rows of one tower of a dual encoder, projection included: what a query runs, or what an item of the index ran before.
+
+        Args:
+            tower: which of the two.
+            batch, image, seq, dtype, attention: as :meth:`ledger` takes them.
+
+        Raises:
+            InputError: no such tower, a model that is no dual encoder, or sizes that :meth:`ledger` refuses.
+        """
+        if self.fusion != "contrastive":
+            raise InputError(f"{self.name} has no encoders that run apart; encoder_ledger is for models such as clip-vit-b-32")
+        if tower not in ("vision", "text"):
+            raise InputError(f"tower={tower!r} is not known; choose 'vision' or 'text'")
+        whole = self.ledger(batch, image=image, seq=seq, dtype=dtype, attention=attention)
+        return whole.filter(lambda op: op.name.startswith(f"{tower}/"))

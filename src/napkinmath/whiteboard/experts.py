@@ -7,6 +7,9 @@ routing to be uniform and independent between tokens: real routers are neither, 
 
 from __future__ import annotations
 
+import math
+
+from ..scalar import sqrt
 from .linear import Value, linear_flops
 from .transformer import ffn_flops, ffn_params
 
@@ -49,3 +52,15 @@ def expert_tokens(n_experts: Value, top_k: Value, tokens: Value) -> Value:
     32.0
     """
     return tokens * top_k / n_experts
+
+
+def dropped_share(n_experts: Value, top_k: Value, tokens: Value) -> Value:
+    """Share of assignments that find their expert full when each has room for the mean, a capacity factor of 1.
+
+    Half the mean absolute deviation of a binomial count over its mean, by de Moivre's ``sqrt(2 variance / pi)``: chance alone overfills
+    experts. Good from a mean of two tokens per expert on. Real routers drop more; capacity above the mean drops far fewer.
+
+    >>> round(dropped_share(n_experts=64, top_k=1, tokens=4096), 3)
+    0.049
+    """
+    return sqrt((1 - top_k / n_experts) / (2 * math.pi * expert_tokens(n_experts, top_k, tokens)))

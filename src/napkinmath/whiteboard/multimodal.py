@@ -1,8 +1,9 @@
 """Closed forms of models that read more than text: contrastive batches, fusion, image tokens in a language model, video, audio.
 
-Symbols: ``global_batch`` (pairs of one contrastive step over all devices), ``devices``, ``d_embed`` (width of the shared embedding),
-``image_seq`` and ``text_seq`` (tokens of each modality), ``latents`` (queries of a resampler), ``d_vision`` (width of what it reads),
-``frames``, ``samples``; the rest as in :mod:`napkinmath.whiteboard.transformer`. FLOPs are 2 per multiply-accumulate.
+Symbols: ``global_batch`` (pairs of one contrastive step over all devices), ``temperature`` (by which cosines are divided), ``devices``,
+``d_embed`` (width of the shared embedding), ``image_seq`` and ``text_seq`` (tokens of each modality), ``latents`` (queries of a
+resampler), ``d_vision`` (width of what it reads), ``frames``, ``samples``; the rest as in :mod:`napkinmath.whiteboard.transformer`. FLOPs
+are 2 per multiply-accumulate.
 
 Contrastive forms after Radford et al. 2021 (arXiv:2103.00020) and Zhai et al. 2023 (arXiv:2303.15343), resampler and gated
 cross-attention after Alayrac et al. 2022 (arXiv:2204.14198), tubelets and factorised attention after Arnab et al. 2021 (arXiv:2103.15691)
@@ -12,6 +13,7 @@ and Bertasius et al. 2021 (arXiv:2102.05095).
 from __future__ import annotations
 
 from ..dtypes import bytes_per_value
+from ..scalar import exp, log
 from .linear import Value, linear_flops, linear_params
 from .transformer import attention_score_flops, ffn_flops, ffn_params, kv_cache_bytes
 from .vision import patch_tokens
@@ -35,6 +37,18 @@ def contrastive_logits_flops(global_batch: Value, d_embed: Value) -> Value:
     1099511627776
     """
     return linear_flops(global_batch, d_embed, global_batch)
+
+
+def contrastive_loss(global_batch: Value, temperature: Value, margin: Value) -> Value:
+    """InfoNCE, in nats, of a batch in which every pair's cosine lies ``margin`` above those of all ``global_batch - 1`` negatives.
+
+    Without a margin it is the loss of guessing, ``log(global_batch)``; at margin 1 (negatives orthogonal) it is what a temperature leaves
+    to a model that has nothing more to learn. Real negatives differ: the hardest ones set the loss at low temperatures.
+
+    >>> round(contrastive_loss(32768, 1, 0), 2), round(contrastive_loss(32768, 1, 1), 2), round(contrastive_loss(32768, 0.07, 1), 2)
+    (10.4, 9.4, 0.02)
+    """
+    return log(1 + (global_batch - 1) * exp(-margin / temperature))
 
 
 def embedding_gather_bytes(global_batch: Value, devices: Value, d_embed: Value, dtype: Value = "bf16") -> Value:

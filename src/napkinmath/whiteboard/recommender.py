@@ -31,6 +31,21 @@ def table_gather_bytes(batch: Value, lookups: Value, table_width: Value, dtype: 
     return batch * lookups * table_width * bytes_per_value(dtype)
 
 
+def gather_bound_lookups(
+    example_flops: Value, table_width: Value, peak_flops: Value, bandwidth_bytes_per_s: Value, dtype: Value = "fp32"
+) -> Value:
+    """Rows an example reads from which its gathers take longer than its layers' arithmetic: :func:`table_gather_bytes` at the bandwidth
+    equals ``example_flops`` at the peak.
+
+    ``bandwidth_bytes_per_s`` is what rows at random addresses get, a fraction of the datasheet's. For batches that read the layers' weights
+    for many examples; ignores dispatch, ids and what the pooled vectors cost afterwards.
+
+    >>> round(gather_bound_lookups(7e6, table_width=64, peak_flops=7.2e12, bandwidth_bytes_per_s=150e9))
+    570
+    """
+    return example_flops / peak_flops * bandwidth_bytes_per_s / table_gather_bytes(1, 1, table_width, dtype)
+
+
 def pooling_flops(batch: Value, lookups: Value, pooled: Value, table_width: Value) -> Value:
     """Additions that sum ``lookups`` rows into ``pooled`` vectors an example: in ``other_flops``, one for each value but the first."""
     return batch * (lookups - pooled) * table_width
@@ -88,6 +103,19 @@ def feature_pairs(features: Value) -> Value:
 def dot_interaction_flops(batch: Value, features: Value, table_width: Value) -> Value:
     """FLOPs of the dot products of all distinct pairs. A batched matmul computes all ``features^2``: more than twice as many."""
     return 2 * batch * feature_pairs(features) * table_width
+
+
+def relus_of_a_product(error: Value) -> Value:
+    """ReLUs in one hidden layer that multiply two numbers of [-1, 1] to within ``error``, beside linear terms: ``2 (1 / sqrt(error) - 1)``.
+
+    By construction: ``x y = ((x + y)^2 - (x - y)^2) / 4``, and ``n`` equal pieces interpolate a square over [-2, 2] to within ``4 / n^2``,
+    which leaves ``1 / n^2`` of the product. Needs ``n - 1`` kinks a square. An upper bound: depth makes it logarithmic (Yarotsky 2017,
+    arXiv:1610.01145).
+
+    >>> relus_of_a_product(error=1 / 64)
+    14.0
+    """
+    return 2 * (error**-0.5 - 1)
 
 
 def cross_vector_params(cross_width: Value) -> Value:
