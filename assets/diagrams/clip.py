@@ -14,7 +14,7 @@ from workbook.site.diagram import svg
 SPEC = preset("clip-vit-b-32")
 assert SPEC.vision
 assert SPEC.text
-WIDTH, LEFT, RIGHT, CELL = 440, 96, 344, 22
+WIDTH, LEFT, RIGHT, CELL = 450, 100, 322, 22
 PAIR, DEVICE = "#d9730d", "#2f7fd6"  # a batch's pairs; one device's rows: both read on light and on dark
 TOKENS = SPEC.image_tokens()
 TITLE = "CLIP: two encoders and the similarities of a batch"
@@ -32,7 +32,7 @@ DESCRIPTION = (
 
 def box(x: float, y: float, text: str) -> str:
     """A rounded box 30 high around ``text``, centred on ``x``, its top at ``y``."""
-    rect = f'<rect x="{x - 88:g}" y="{y:g}" width="176" height="30" rx="6" fill="currentColor" fill-opacity=".08" stroke="currentColor"/>'
+    rect = f'<rect x="{x - 95:g}" y="{y:g}" width="190" height="30" rx="6" fill="currentColor" fill-opacity=".08" stroke="currentColor"/>'
     return f'{rect}<text x="{x:g}" y="{y + 20:g}" text-anchor="middle">{escape(text)}</text>'
 
 

@@ -50,7 +50,7 @@ def drawing() -> str:
     x = LEFT - 14
     arrow = f'<path d="M{x} {bottom} V12" fill="none" stroke="currentColor" marker-end="url(#evaluation-arrow)"/>'
     turned = f'<text transform="translate({x - 6} {bottom / 2:g}) rotate(-90)" text-anchor="middle">nearer to the product</text>'
-    legend = text(LEFT, bottom + 20, "second line: what misleads it; bar: its samples, schematic")
+    legend = text(LEFT, bottom + 20, "below: what misleads it; bar: its samples")
     return svg("evaluation", TITLE, DESCRIPTION, (LEFT + BOX + 6, bottom + 28), [*parts, arrow, turned, legend], widest=460)
 
 
