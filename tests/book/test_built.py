@@ -82,6 +82,13 @@ def test_every_image_and_chart_says_what_it_shows(pages: dict[Path, BeautifulSou
     assert not silent
 
 
+def test_a_heading_of_a_table_says_more_than_a_formula(pages: dict[Path, BeautifulSoup]) -> None:
+    """A formula alone is drawn, and a screen reader finds nothing in it."""
+    headings = [(path.name, heading) for path, soup in pages.items() for heading in soup.select("thead th")]
+    words = [(name, "".join(text for text in heading.strings if not text.find_parent(class_="math"))) for name, heading in headings]
+    assert [name for name, text in words if not text.strip()] == []
+
+
 def test_a_folded_solution_is_called_one(pages: dict[Path, BeautifulSoup]) -> None:
     titles = {title.text for soup in pages.values() for title in soup.select("details.hide > summary > p")}
     assert titles == {"Solution"}
