@@ -339,8 +339,10 @@ def test_a_thousand_questions_load_one_chapter_and_move_nothing(open_page: Open,
         }"""
     )
     page.get_by_role("button", name="Start", exact=True).click()
-    for _ in range(3):
+    for number in range(1, 4):
         item = page.locator(".sc-item")
+        expect(page.locator(".sc-where")).to_contain_text(f"Question {number} of 10")
+        expect(item).to_be_visible()
         top = item.bounding_box()
         item.get_by_role("button", name=re.compile("Check|Compare")).first.click()
         assert (item.bounding_box() or {})["y"] == (top or {})["y"]
