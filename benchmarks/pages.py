@@ -27,10 +27,11 @@ from urllib.parse import unquote, urlsplit
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from workbook.build import build, site_folder
+from workbook.questions.web import as_script
 from workbook.records import machine_name, today
+from workbook.site.cheat_sheet import find_chromium
 
 RESULTS = Path(__file__).parent / "results" / "pages.json"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BARS = {"readable_s": 1.0, "weight_mb": 1.5, "shift": 0.05, "calculator_s": 0.05, "review_of_1000_s": 1.0}
 VISITS = 3
 QUESTIONS = 1000
@@ -113,7 +114,7 @@ def thousand(site: Path) -> Path:
         one, place = asked[number % len(asked)]
         place["questions"].append({**one, "id": f"{one['id']}-{number}"})
     path = site / "book" / "review-thousand.html"
-    path.write_text(text.replace(found[0], found[1] + json.dumps(chapters).replace("<", "\\u003c") + found[3]), encoding="utf-8")
+    path.write_text(text.replace(found[0], found[1] + as_script(chapters) + found[3]), encoding="utf-8")
     return path
 
 
@@ -128,17 +129,13 @@ def review(browser: Browser, path: Path) -> float:
     return statistics.median(times)
 
 
-def find_browser() -> str:
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        raise SystemExit("no Chromium on this machine: apt-get install chromium, or set CHROMIUM=/path/to/it")
-    return found
-
-
 def measure(site: Path) -> dict[str, Any]:
-    chapters = sorted(path for path in (site / "book").glob("*/*.html"))
+    chromium = find_chromium()
+    if chromium is None:
+        raise SystemExit("no Chromium on this machine: apt-get install chromium, or set CHROMIUM=/path/to/it")
+    chapters = sorted((site / "book").glob("*/*.html"))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         pages = {}
         for number, path in enumerate(chapters, 1):
             print(f"  {number} of {len(chapters)}: {path.stem}", flush=True)

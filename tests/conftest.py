@@ -17,7 +17,6 @@ from xdist.scheduler import LoadScopeScheduling
 from napkinmath.profile import home
 
 ROOT = Path(__file__).resolve().parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SITE = "the built site"
 NO_BROWSER = "no Chromium on this machine, so the pages were not tried in a browser: apt-get install chromium, or set CHROMIUM=/path/to/it"
 
@@ -66,9 +65,9 @@ def together(nodeid: str) -> str:
 
 def find_chromium() -> str | None:
     """Path of a Chromium: ``$CHROMIUM``, or one on the path, or the one that Playwright installed."""
-    if named := os.environ.get("CHROMIUM"):
-        return named
-    if found := next(filter(None, map(shutil.which, BROWSERS)), None):
+    from workbook.site import cheat_sheet
+
+    if found := cheat_sheet.find_chromium():
         return found
     from playwright.sync_api import sync_playwright
 

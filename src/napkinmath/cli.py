@@ -211,16 +211,16 @@ def run_devices(args: argparse.Namespace) -> Any:
 
 def run_profiles(args: argparse.Namespace) -> Any:
     """List the machines whose calibration comes with the package, and how near predictions from it were there."""
-    from .profile import recorded_profile, recorded_profiles, recording
+    from .profile import RecordedProfile, recorded_profiles, recording
 
-    found = {name: recording(name)["check"] for name in recorded_profiles()}
+    found = {name: recording(name) for name in recorded_profiles()}
     if args.json:
-        return found
+        return {name: record["check"] for name, record in found.items()}
     lines = []
-    for name, check in found.items():
-        error, cases = check["summary"]["predicted"], check["summary"]["cases"]
+    for name, record in found.items():
+        error, cases = record["check"]["summary"]["predicted"], record["check"]["summary"]["cases"]
         lines += [
-            f"{name}: {recorded_profile(name)}",
+            f"{name}: {RecordedProfile.from_dict(record['profile'])}",
             f"  over {cases} cases: MAPE {error['mape']:.0%}, median error {error['median']:.0%}",
         ]
     return "\n".join(lines)

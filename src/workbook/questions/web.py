@@ -74,7 +74,12 @@ def as_script(value: Any) -> str:
 
 def script(value: Any, css_class: str) -> str:
     """Data inside a page, which no text in it can end early."""
-    return f'<script type="application/json" class="{css_class}">{as_script(value)}</script>'
+    return element(as_script(value), css_class)
+
+
+def element(text: str, css_class: str) -> str:
+    """The element around what :func:`as_script` wrote."""
+    return f'<script type="application/json" class="{css_class}">{text}</script>'
 
 
 @dataclass(frozen=True)

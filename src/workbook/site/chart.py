@@ -22,7 +22,7 @@ from napkinmath.errors import InputError
 
 from ..evaluate import evaluate
 from ..lab import VEGALITE, svg
-from ..questions.web import as_script, script
+from ..questions.web import as_script, element
 from . import machine
 from .let import givens
 
@@ -108,7 +108,8 @@ def render(spec: dict[str, Any], identifier: str) -> tuple[str, str]:
     Raises:
         InputError: the specification is over 200 kB.
     """
-    if (size := len(as_script(spec))) > MAX_SPEC_BYTES:
+    text = as_script(spec)
+    if (size := len(text.encode())) > MAX_SPEC_BYTES:
         raise InputError(f"the chart's specification is {size:,} bytes, {MAX_SPEC_BYTES:,} at most: aggregate its data first")
     picture = svg(spec)
     drawn = re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', picture)
@@ -120,7 +121,7 @@ def render(spec: dict[str, Any], identifier: str) -> tuple[str, str]:
         f'<figure class="chart" id="{identifier}">{badge}'
         f'<div class="chart-area" style="--chart-height:{height}px;--chart-inputs:{inputs}">'
         f'<div class="chart-static">{picture}</div><div class="chart-live" hidden></div></div>'
-        f"{script(spec, 'chart-spec')}"
+        f"{element(text, 'chart-spec')}"
     )
     return head, _tables(spec) + "</figure>"
 
