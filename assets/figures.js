@@ -6,6 +6,7 @@
   const SI = [["E", 1e18], ["P", 1e15], ["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3], ["", 1]];
   const COUNT = [["T", 1e12], ["B", 1e9], ["M", 1e6], ["", 1]];
   const SMALL = [["", 1], ["m", 1e-3], ["µ", 1e-6], ["n", 1e-9], ["p", 1e-12]];
+  const ENERGY = [...SI, ...SMALL.slice(1)];
   const CLOCK = [["days", 86400], ["h", 3600], ["min", 60]];
   const COUNTS = ["params", "tokens", "requests", "images", "samples", "pixels", "elements", "layers", "users"];
 
@@ -55,6 +56,10 @@
       if (value < 1e6 && Math.round(value) < 1e6) return `${figures(value, digits)} ${value === 1 ? singular(top) : top}${per}`;
       const [number, prefix] = scaled(value, COUNT, digits);
       return [number, prefix, top + per].filter(Boolean).join(" ");
+    }
+    if (top === "J") {
+      const [number, prefix] = scaled(value, ENERGY, digits);
+      return bottom === "s" ? `${number} ${prefix}W` : `${number} ${prefix}J${per}`;
     }
     const [number, prefix] = scaled(value, top === "s" ? SMALL : SI, digits);
     return `${number} ${prefix}${top}${per}`;

@@ -40,10 +40,10 @@ def players(top: float) -> list[str]:
         box(MIDDLE, top + 125, "discriminator", width=300),
         edge((MIDDLE, top + 156), (MIDDLE, top + 184)),
         box(MIDDLE, top + 186, "scores", width=100),
-        shape(MIDDLE + 58, top + 206, "batch"),
+        shape(MIDDLE + 8, top + 176, "batch"),
         edge((130, top + 201), (12, top + 201), (12, top + 80), (28, top + 80), colour=ACCENT, dash="5 4"),
         label(18, top + 232, "to the generator: make fakes score high", size=12, anchor="start", colour=ACCENT),
-        edge((248, top + 186), (248, top + 158), dash="5 4"),
+        edge((230, top + 201), (300, top + 201), (300, top + 158), dash="5 4"),
         label(18, top + 249, "to the discriminator: real high, fake low", size=12, anchor="start"),
     ]
 

@@ -101,6 +101,7 @@ _CLOSED_FORMS = (
     "compression",
     "timing",
     "runtimes",
+    "edge",
     "evaluation",
 )
 

@@ -1,7 +1,7 @@
 """Format quantities for people, and read them as people type them.
 
-Values are SI floats in base units: ``B``, ``FLOP``, ``MAC``, ``s``, ``$``, the counts (``params``, ``tokens``, ...), ``%`` (a
-fraction: 0.27 is 27%), ``""`` for a plain number, and quotients of two of them such as ``FLOP/s`` or ``B/tokens``.
+Values are SI floats in base units: ``B``, ``FLOP``, ``MAC``, ``s``, ``J``, ``$``, the counts (``params``, ``tokens``, ...), ``%`` (a
+fraction: 0.27 is 27%), ``""`` for a plain number, and quotients of two of them such as ``FLOP/s``, ``B/tokens`` or ``J/s`` (a watt).
 GB is 1e9 bytes, GiB is 2**30.
 
 Every unit that :func:`parse` knows is in :func:`table`, which the website's grader reads too: there is no second list.
@@ -31,6 +31,7 @@ SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "bn": 1e9, "T": 1e12
 SCALES |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 
 _LARGE = SI | {"K": 1e3, "Z": 1e21, "Y": 1e24}
+_ENERGY = SMALL | SI
 _SPELLINGS: list[tuple[str, float, str, dict[str, float]]] = [  # names, factor, base unit, prefixes
     ("B", 1, "B", _LARGE | BINARY),
     ("b", 1, "B", {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}),  # all in lower case, people mean bytes
@@ -40,6 +41,9 @@ _SPELLINGS: list[tuple[str, float, str, dict[str, float]]] = [  # names, factor,
     ("bps", 1 / 8, "B/s", SI),
     ("FLOP FLOPs", 1, "FLOP", _LARGE),
     ("MAC MACs", 1, "MAC", _LARGE),
+    ("J joule joules", 1, "J", _ENERGY),
+    ("W watt watts", 1, "J/s", _ENERGY),
+    ("Wh", 3600, "J", _ENERGY),
     ("s", 1, "s", SMALL | {"u": 1e-6, "\N{GREEK SMALL LETTER MU}": 1e-6}),
     ("second seconds", 1, "s", {"": 1.0, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9}),
     ("sec secs", 1, "s", ONE),
@@ -263,7 +267,10 @@ def fmt(value: float, unit: str = "", digits: int = 3, binary: bool = False) -> 
             return f"{_figures(value, digits)} {noun}{per}"
         number, prefix = _scaled(value, COUNT, digits)
         return " ".join(filter(None, (number, prefix, top + per)))
-    number, prefix = _scaled(value, SMALL if top == "s" else BINARY if binary and top == "B" else SI, digits)
+    if unit == "J/s":
+        top, per = "W", ""
+    prefixes = SMALL if top == "s" else _ENERGY if top in ("J", "W") else BINARY if binary and top == "B" else SI
+    number, prefix = _scaled(value, prefixes, digits)
     return f"{number} {prefix}{top}{per}"
 
 
@@ -274,7 +281,7 @@ def _singular(name: str) -> str:
 def _check_base(unit: str, top: str, bottom: str) -> None:
     for part in (top, bottom) if bottom else (top,):
         if part and (part not in ATOMS or ATOMS[part] != (1.0 if part != "%" else 0.01, part)):
-            raise InputError(f"unit={unit!r}: use base units: B, FLOP, MAC, s, $, %, {', '.join(COUNTS)}, or a quotient such as FLOP/s")
+            raise InputError(f"unit={unit!r}: use base units: B, FLOP, MAC, s, J, $, %, {', '.join(COUNTS)}, or a quotient such as FLOP/s")
 
 
 def _scaled(value: float, prefixes: dict[str, float], digits: int) -> tuple[str, str]:

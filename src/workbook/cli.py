@@ -9,7 +9,7 @@ import sys
 from napkinmath.errors import InputError
 
 #: Modules with a ``register(commands)`` that adds subcommands; each imports what is heavy only when its command runs.
-COMMANDS = ("workbook.build", "workbook.labs", "workbook.serve", "workbook.questions.cli")
+COMMANDS = ("workbook.build", "workbook.labs", "workbook.serve", "workbook.questions.cli", "workbook.rounds.cli")
 
 
 def parser() -> argparse.ArgumentParser:

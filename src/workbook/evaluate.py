@@ -33,7 +33,6 @@ import functools
 import math
 import operator
 import types
-from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -125,10 +124,14 @@ def compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
         if name.startswith("_"):
             raise InputError(f"`{expression}`: the name {name!r} starts with an underscore")
     code = compile(ast.Expression(tree), expression, "eval")
+    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    # Looked up once, and only what the expression names: the names that are given come first all the same.
+    known: dict[str, Any] = {"__builtins__": {}} | {name: _FUNCTIONS[name] for name in own if name in _FUNCTIONS}
+    known |= {name: napkinmath.namespace()[name] for name in own - _FUNCTIONS.keys() if name in napkinmath.namespace()}
 
     def compute(names: Mapping[str, Any]) -> Any:
         try:
-            return eval(code, {"__builtins__": {}}, ChainMap(*cast(Any, (names, napkinmath.namespace(), _FUNCTIONS))))
+            return eval(code, known, names)
         except NameError as error:
             raise InputError(f"`{expression}`: {error}") from None
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -261,7 +264,7 @@ class _Walk:
         if node.id.startswith("_"):
             raise InputError(f"the name {node.id!r} starts with an underscore")
         names = napkinmath.namespace()
-        for scope in (self.extra, names, _FUNCTIONS):
+        for scope in (self.extra, _FUNCTIONS, names):
             if node.id in scope:
                 value = scope[node.id]
                 if isinstance(value, Evaluated | units.Quantity):
@@ -282,7 +285,8 @@ class _Walk:
 
     def visit_Subscript(self, node: ast.Subscript) -> tuple[Any, Powers]:
         owner, powers = self.visit(node.value)
-        return owner[self.visit(node.slice)[0]], powers
+        item = owner[self.visit(node.slice)[0]]
+        return (item.value, parse_unit(item.unit)) if isinstance(item, Evaluated | units.Quantity) else (item, powers)
 
     def visit_Call(self, node: ast.Call) -> tuple[Any, Powers]:
         function, powers = self.visit(node.func)

@@ -27,6 +27,8 @@ _UNIT_OF_WORD = {
     "macs": "MAC",
     "s": "s",
     "seconds": "s",
+    "j": "J",
+    "w": "J/s",
     "params": "params",
     "usd": "$",
     "share": "%",

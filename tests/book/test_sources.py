@@ -11,9 +11,12 @@ import yaml
 
 from workbook import ROOT
 from workbook.prose import Finding, bare_numbers
+from workbook.rounds.cli import problems
+from workbook.rounds.scenario import load
 
 PAGES = sorted((ROOT / "book").rglob("*.md"))
-CHAPTERS = [path for path in PAGES if path.parent != ROOT / "book"]
+ROUNDS = [path for path in PAGES if path.parent == ROOT / "book" / "rounds"]
+CHAPTERS = [path for path in PAGES if path.parent != ROOT / "book" and path not in ROUNDS]
 LABS = sorted(path for path in (ROOT / "labs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 
 
@@ -31,6 +34,14 @@ def test_a_chapter_has_its_lab_and_its_bank_and_asks_it(chapter: Path) -> None:
     assert (ROOT / "labs" / stem.with_suffix(".ipynb")).exists()
     assert (ROOT / "questions" / stem.with_suffix(".yml")).exists()
     assert "```{self-check}" in chapter.read_text()
+
+
+@pytest.mark.parametrize("page", ROUNDS, ids=name)
+def test_a_round_has_its_scenario_and_its_test_and_shows_every_part(page: Path) -> None:
+    assert not problems(load(ROOT / "questions" / "rounds" / f"{page.stem}.yml"), ROOT / "questions" / "rounds" / f"{page.stem}.yml")
+    assert (ROOT / "tests" / "rounds" / f"test_{page.stem.replace('-', '_')}.py").exists()
+    shown = [line.split()[1] for line in page.read_text().splitlines() if line.startswith("```{round}")]
+    assert shown == ["define", "prompt", "requirements", "comparison", "estimates", "samples"]
 
 
 @pytest.mark.parametrize("lab", LABS, ids=name)

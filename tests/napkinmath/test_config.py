@@ -31,8 +31,8 @@ LLAMA = {
 }
 #: A preset of each architecture that has one, the smallest names first.
 PRESETS = (
-    "bert-base distilbert roberta-base longformer-base-4096 gpt2 opt-125m llama-3-8b mistral-7b qwen2.5-0.5b gemma-2b gemma-2-9b "
-    "mixtral-8x7b deepseek-v3"
+    "bert-base distilbert albert-base roberta-base longformer-base-4096 gpt2 opt-125m llama-3-8b mistral-7b qwen2.5-0.5b gemma-2b "
+    "gemma-2-9b mixtral-8x7b deepseek-v3"
 ).split()
 
 

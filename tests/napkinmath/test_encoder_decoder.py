@@ -23,6 +23,7 @@ TINY = {"name": "tiny", "n_layers": 2, "d_model": 8, "n_heads": 2, "d_ff": 12, "
 T5 = {"reference": "t5", "norm": "rmsnorm", "activation": "relu", "positions": "relative", "buckets": 8, "final_norm": True}
 SWITCH = {**T5, "reference": "switch_transformers", "moe": Experts(n_experts=3, top_k=1), "expert_every": 2}
 BART = {"reference": "bart", "bias": True, "embedding_norm": True, "position_offset": 2, "max_positions": 16, "max_source": 16}
+MARIAN = {"reference": "marian", "bias": True, "activation": "relu", "positions": "sinusoidal"}
 WHISPER = {"reference": "whisper", "bias": True, "key_bias": False, "final_norm": True, "mels": 5, "max_positions": 16, "max_source": 6}
 
 
@@ -41,7 +42,7 @@ def test_whiteboard_is_the_trace(spec):
     assert_same_count(spec, batch=2, target=5, **source_of(spec))
 
 
-@pytest.mark.parametrize("name", ["t5-small", "t5-v1.1-small", "bart-base", "whisper-tiny"])
+@pytest.mark.parametrize("name", ["t5-small", "t5-v1.1-small", "bart-base", "transformer-base", "whisper-tiny"])
 def test_a_decode_step_runs_the_decoder_alone(name):
     spec = preset(name)
     assert_same_count(spec, batch=2, target=1, context=9, **source_of(spec))
@@ -61,6 +62,14 @@ def test_kerashub_lacks_the_rows_before_the_first_position():
     for name, printed in (("bart-base", 139417344), ("bart-large", 406287360)):
         spec = preset(name)
         assert spec.params() - 2 * spec.position_offset * spec.d_model == printed
+
+
+def test_the_first_transformers_printed_counts_are_vocabularies_around_its_37000_tokens():
+    for name, vocabulary in (("transformer-base", (39_700, 41_800)), ("transformer-big", (35_200, 36_300))):
+        spec = preset(name)
+        (printed,) = spec.published
+        tokens = [spec.vocab + (edge - spec.params()) / spec.d_model for edge in printed.bounds()]
+        assert vocabulary[0] < tokens[0] < tokens[1] < vocabulary[1]
 
 
 def test_whisper_v3_differs_from_v2_by_mels_and_one_token():
@@ -83,7 +92,7 @@ dims = st.integers(1, 3)
 
 @st.composite
 def specs(draw):
-    style = draw(st.sampled_from([T5, BART, WHISPER]))
+    style = draw(st.sampled_from([T5, BART, MARIAN, WHISPER]))
     heads, width = draw(dims), draw(dims) * 2
     more = {}
     if style is T5:
@@ -109,7 +118,7 @@ def test_random_specs(spec, batch, seq, target, cached, attention):
     assert kept == encoder_decoder_cache_bytes(spec.n_decoder_layers, spec.n_heads, spec.d_head, batch, target + cached, source, "fp32")
 
 
-@pytest.mark.parametrize("style", [T5, SWITCH, BART, WHISPER], ids=["t5", "switch", "bart", "whisper"])
+@pytest.mark.parametrize("style", [T5, SWITCH, BART, MARIAN, WHISPER], ids=["t5", "switch", "bart", "marian", "whisper"])
 def test_a_real_forward_pass_and_a_real_decode_step(style):
     spec = EncoderDecoderSpec(**TINY, **style)
     for sizes in ({"target": 3}, {"target": 1, "context": 5}):
@@ -158,6 +167,7 @@ def test_caches():
         (lambda: preset("t5-small").ledger(target=4, context=2), "context=2 is shorter than target=4"),
         (lambda: EncoderDecoderSpec(**TINY), "max_positions=0 is out of range"),
         (lambda: EncoderDecoderSpec(**TINY, positions="rotary"), "positions='rotary'"),
+        (lambda: EncoderDecoderSpec(**TINY, **MARIAN, max_source=4), "max_source=4: sinusoidal positions have none; nearest: 0"),
         (lambda: EncoderDecoderSpec(**TINY, **{**T5, "buckets": 6}), "buckets=6: .*nearest: 8"),
         (lambda: EncoderDecoderSpec(**TINY, **{**T5, "reference": "t6"}), "Did you mean 't5'"),
         (lambda: EncoderDecoderSpec(**TINY, **{**SWITCH, "expert_every": 3}), "expert_every=3 must be 2 or more and divide"),

@@ -28,6 +28,7 @@ IMAGE = {**TOWER, "extent": [16, 16], "patch": [4, 4]}
 TEXT = {"vocab": 20, "max_positions": 100, **TOWER}
 TINY = {
     "clip": {"d_embed": 6, "vision": IMAGE, "text": {**TEXT, "d_model": 4}, "seq": 7},
+    "clip_resnet": {"d_embed": 6, "resnet": {"blocks": [2, 1], "width": 4, "n_heads": 2, "image": 16}, "text": TEXT, "seq": 7},
     "siglip": {"d_embed": 8, "vision": IMAGE, "text": TEXT, "seq": 7},
     "llava": {"vision": IMAGE, "text": TEXT, "seq": 7},
     "blip2": {
@@ -44,6 +45,7 @@ TINY = {
     },
     "vilt": {"classes": 5, "vision": IMAGE, "text": {**TEXT, "token_types": 2}, "seq": 7},
     "vivit": {"classes": 5, "vision": {**IMAGE, "extent": [6, 16, 16], "patch": [3, 4, 4]}},
+    "timesformer": {"classes": 5, "vision": {**IMAGE, "extent": [6, 16, 16], "patch": [1, 4, 4]}},
     "ast": {"classes": 5, "audio": {**TOWER, "extent": [20, 30], "patch": [6, 6], "stride": [4, 4]}},
     "wav2vec2": {
         "samples": 400,
@@ -103,7 +105,7 @@ def test_contrastive_models_resample_their_positions(name, image):
 )
 def test_random_models(kind, heads, half_head, d_ff, n_layers, patch, batch, seq):
     width = {"n_layers": n_layers, "d_model": 2 * heads * half_head, "n_heads": heads, "d_ff": d_ff}
-    patches = {"vivit": [2, patch, patch]}.get(kind, [patch, patch])
+    patches = {"vivit": [2, patch, patch], "timesformer": [1, patch, patch]}.get(kind, [patch, patch])
     stride = {"stride": [patch, 3]} if kind == "ast" else {}
     towers = {part: {**width, "patch": patches, **stride} for part in ("vision", "audio")}
     spec = tiny(kind, **towers, text=width, waveform={**width, "position_groups": heads})
@@ -129,6 +131,7 @@ def test_the_reference_really_runs_and_counts_the_same(kind, attention):
         out = built.module(**built.inputs)
     shape = {
         "clip": (2, 2),
+        "clip_resnet": (2, 2),
         "siglip": (2, 2),
         "llava": (2, 7 + 16, 20),
         "blip2": (2, 7 + 5, 20),
@@ -139,6 +142,24 @@ def test_the_reference_really_runs_and_counts_the_same(kind, attention):
     assert values.shape == shape
     assert torch.isfinite(values).all()
     assert trace(built.module, **built.inputs).flops == spec.flops(2)
+
+
+def test_openclip_runs_all_queries_of_a_resnets_pool():
+    """The five printed FLOPs are ours and the queries, scores and outputs of every position but the one that is used."""
+    for name in ("rn50", "rn101", "rn50x4", "rn50x16", "rn50x64"):
+        spec = preset(f"clip-{name}")
+        (printed,) = (figure for figure in spec.published if figure.quantity == "flops")
+        unused, width = spec.resnet.tokens - 1, spec.resnet.d_model
+        low, high = printed.bounds()
+        assert low <= spec.flops() + 2 * unused * width * (width + spec.d_embed) + 4 * unused * spec.resnet.tokens * width <= high
+
+
+def test_a_resnet_has_positions_for_one_image_size():
+    spec = preset("clip-rn50")
+    with pytest.raises(InputError, match=r"image=256: the positions of clip-rn50 are for 224.*resized\(image=256\)"):
+        spec.ledger(image=256)
+    assert spec.resized(image=256).params() - spec.params() == (8**2 - 7**2) * 2048
+    assert_same_count(spec.resized(image=64), batch=1)
 
 
 # The modules that are ours ----------------------------------------------------------------------------------------------
@@ -259,6 +280,34 @@ def test_tokens_and_scores_against_their_rows(name):
     assert scores == expected[name]
 
 
+@pytest.mark.parametrize("name", ["timesformer-b", "timesformer-b-hr", "timesformer-b-l"])
+def test_divided_attention_is_scores_in_time_and_in_space(name):
+    spec = preset(name)
+    frames, image = spec.vision.extent[0], spec.vision.extent[-1]
+    places, rows = patch_tokens(image, 16), spec.ledger().by("name")
+    time, space = (rows[f"vision/{axis}/attention/scores"].flops for axis in ("time", "space"))
+    assert time + 12 * 4 * frames * places**2 * 768 == forms.divided_space_time_score_flops(12, frames, places, 768)
+    assert space == 12 * 4 * frames * (places + 1) ** 2 * 768
+    assert forms.divided_clip_flops(frames, image, 16, 12, 768, 3072) == spec.flops() - rows["head/classes"].flops
+
+
+def test_time_attention_is_a_third_more_parameters():
+    # Table 1 of arXiv:2102.05095: 121.4M with divided attention, 85.9M without any over time; both with the 174 classes of SSv2.
+    divided = dataclasses.replace(preset("timesformer-b"), classes=174).ledger()
+    over_time = sum(op.params for op in divided if "time" in op.name)
+    assert [round(params / 1e6, 1) for params in (divided.params, divided.params - over_time)] == [121.4, 85.9]
+
+
+def test_clips_of_tubelets_and_of_single_frames():
+    vivit, vit = preset("vivit-b-16x2"), preset("vit-b-16")
+    assert forms.tubelet_clip_flops(32, 224, 16, 2, 12, 768, 3072) == vivit.flops() - vivit.ledger().by("name")["head/classes"].flops
+    heads = vit.flops(8) - vit.ledger(8).by("name")["head/class"].flops
+    assert forms.per_frame_clip_flops(8, 224, 16, 12, 768, 3072) == heads
+    over_time = forms.per_frame_clip_flops(8, 224, 16, 12, 768, 3072, temporal_layers=4) - heads
+    layers = preset("bert-base").ledger(1, seq=8).filter(lambda op: op.name.startswith("layers/")).flops
+    assert 12 * over_time == 4 * layers
+
+
 def test_contrastive_logits():
     clip = preset("clip-vit-b-32")
     assert clip.ledger(48).by("name")["contrastive/logits"].flops == forms.contrastive_logits_flops(48, 512)
@@ -360,6 +409,7 @@ def test_bad_dimensions(change, message):
         ("wav2vec2", {"waveform": {"position_groups": 3}}, "position_groups=3 does not divide d_model=8"),
         ("wav2vec2", {"waveform": {"kernels": [3]}}, "channels, kernels and strides differ in length"),
         ("vilt", {"text": {"d_model": 6}}, "d_model=8 of vision must be that of text in a single stream; nearest: 6"),
+        ("timesformer", {"vision": {"extent": [16, 16], "patch": [4, 4]}}, "divided attention takes clips"),
         ("flamingo", {"resampler": {"latents": 0}}, "latents=0 is out of range"),
     ],
 )

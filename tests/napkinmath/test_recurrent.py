@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import hypothesis.strategies as st
 import pytest
 import torch
@@ -12,7 +14,7 @@ import napkinmath as nm
 from napkinmath import preset, reference, trace
 from napkinmath.errors import InputError
 from napkinmath.specs import presets
-from napkinmath.specs.recurrent import RecurrentSpec
+from napkinmath.specs.recurrent import CharacterCNN, RecurrentSpec
 from napkinmath.specs.seq2seq import Seq2SeqSpec
 from napkinmath.specs.state_space import StateSpaceSpec
 from napkinmath.witnesses import readings
@@ -21,12 +23,17 @@ from tests.napkinmath.families import assert_published, assert_same_count
 FAMILIES = (RecurrentSpec, StateSpaceSpec, Seq2SeqSpec)
 SPECS = [spec for spec in presets() if isinstance(spec, FAMILIES)]
 LSTM = RecurrentSpec(name="tiny", cell="lstm", widths=(6, 6), d_in=5, reference="recurrent")
+CHARACTERS = CharacterCNN(n_characters=9, d_character=2, length=5, kernels=(1, 3), filters=(4, 3), highways=2)
 MAMBA = StateSpaceSpec(name="tiny", n_layers=2, d_model=8, d_inner=12, d_state=3, dt_rank=2, vocab=11, reference="mamba")
 BAHDANAU = Seq2SeqSpec(
     name="tiny", cell="gru", d_embed=5, d_hidden=6, vocab=11, score="additive", d_attention=4, attention_first=True, d_maxout=3,
     reference="seq2seq",
 )  # fmt: skip
 LUONG = Seq2SeqSpec(name="tiny", cell="lstm", d_embed=5, d_hidden=6, vocab=11, score="general", n_layers=2, reference="seq2seq")
+GNMT = Seq2SeqSpec(
+    name="tiny", cell="lstm", d_embed=5, d_hidden=6, vocab=11, score="additive", d_attention=4, attention_between=True, n_layers=3,
+    reference="seq2seq",
+)  # fmt: skip
 DEVICES = [{"device": "meta"}, {"device": "cpu", "fake": True}, {"device": "cpu"}]
 
 dims = st.integers(1, 4)
@@ -67,6 +74,45 @@ def test_random_recurrent_specs(data):
 
 @settings(max_examples=12, deadline=None)
 @given(st.data())
+def test_random_separate_directions(data):
+    width = data.draw(st.integers(2, 6))
+    spec = RecurrentSpec(
+        name="drawn", cell="lstm", widths=(width,) * data.draw(dims), d_in=data.draw(dims), bidirectional=True, separate_directions=True,
+        projection=data.draw(st.integers(0, width - 1)), characters=data.draw(st.sampled_from([None, CHARACTERS])), reference="recurrent",
+    )  # fmt: skip
+    assert_same_count(spec, batch=data.draw(dims), seq=data.draw(dims), **data.draw(st.sampled_from(DEVICES)))
+
+
+def test_elmos_counts_are_allennlps_but_for_a_bias():
+    for name in ("elmo", "elmo-medium", "elmo-small"):
+        spec = preset(name)
+        low, high = spec.published[0].bounds()
+        layers = len(spec.widths) * spec.directions
+        assert low <= spec.params() - layers * 4 * spec.widths[0] <= high
+
+
+def test_separate_directions_meet_only_at_the_end():
+    spec = RecurrentSpec(
+        name="x", cell="lstm", widths=(6, 6), d_in=3, projection=3, bidirectional=True, separate_directions=True, characters=CHARACTERS,
+        reference="recurrent",
+    )  # fmt: skip
+    module = reference(spec, batch=1, seq=4, device="cpu").module
+    words = torch.randint(9, (1, 4, 5))
+    changed = words.clone()
+    changed[0, 2] = (changed[0, 2] + 1) % 9
+    with torch.no_grad():
+        before, after = module(words)[0], module(changed)[0]
+    same = torch.isclose(before, after).all(-1)
+    forwards, backwards = torch.isclose(before, after)[0, :, :3].all(-1), torch.isclose(before, after)[0, :, 3:].all(-1)
+    assert forwards.tolist() == [True, True, False, False]
+    assert backwards.tolist() == [False, False, False, True]
+    assert not same.any()
+    both = RecurrentSpec(name="x", cell="lstm", widths=(6, 6), d_in=3, projection=3, bidirectional=True)
+    assert spec.sequential_steps(9) == 9 + 1 < both.sequential_steps(9) == 18
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data())
 def test_random_state_space_specs(data):
     spec = StateSpaceSpec(
         name="drawn", n_layers=data.draw(dims), d_model=data.draw(dims), d_inner=data.draw(dims), d_state=data.draw(dims),
@@ -90,6 +136,35 @@ def test_random_seq2seq_specs(data):
     sizes = {"batch": data.draw(dims), "seq": data.draw(dims), "target": data.draw(dims)}
     assert_same_count(spec, **sizes, **data.draw(st.sampled_from(DEVICES)))
     assert spec.attention_flops(*sizes.values()) == spec.ledger(**sizes).by("module", 2)["decoder/attention"].flops
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data())
+def test_random_attention_between_layers(data):
+    spec = dataclasses.replace(
+        GNMT, cell=data.draw(st.sampled_from(["rnn", "gru", "lstm"])), d_embed=data.draw(dims), d_hidden=data.draw(dims),
+        d_attention=data.draw(dims), n_layers=1 + data.draw(dims),
+    )  # fmt: skip
+    sizes = {"batch": data.draw(dims), "seq": data.draw(dims), "target": data.draw(dims)}
+    assert_same_count(spec, **sizes, **data.draw(st.sampled_from(DEVICES)))
+    assert spec.attention_flops(*sizes.values()) == spec.ledger(**sizes).by("module", 2)["decoder/attention"].flops
+
+
+def test_gnmt_has_the_parameters_that_nvidia_counted():
+    # "MLPerf GNMT has 160671297 parameters", say the tests of NVIDIA's distributed optimizer.
+    assert preset("gnmt-v2").params() == 160_671_297
+
+
+def test_a_gnmt_runs_and_its_decoder_sees_no_later_word():
+    module = reference(GNMT, batch=1, seq=5, target=4, device="cpu").module
+    source, target = torch.randint(11, (1, 5)), torch.randint(11, (1, 4))
+    changed = target.clone()
+    changed[0, 2] = (changed[0, 2] + 1) % 11
+    with torch.no_grad():
+        before, after, other = module(source, target), module(source, changed), module((source + 1) % 11, target)
+    assert before.shape == (1, 4, 11)
+    assert torch.isclose(before, after).all(-1)[0].tolist() == [True, True, False, False]
+    assert not torch.isclose(before, other).all(-1).any()  # every word looks at the source
 
 
 # Closed forms -----------------------------------------------------------------------------------------------------------
@@ -202,7 +277,7 @@ def test_score_params_are_the_modules():
 # Real passes and witnesses ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", [LSTM, MAMBA, BAHDANAU, LUONG], ids=["lstm", "mamba", "bahdanau", "luong"])
+@pytest.mark.parametrize("spec", [LSTM, MAMBA, BAHDANAU, LUONG, GNMT], ids=["lstm", "mamba", "bahdanau", "luong", "gnmt"])
 def test_a_real_forward_pass(spec):
     built = reference(spec, batch=2, seq=3, device="cpu")
     out = built.module(**built.inputs)
@@ -230,7 +305,14 @@ def test_dot_product_attention_is_pytorchs():
 
 @pytest.mark.parametrize(
     ("spec", "sizes"),
-    [(LSTM, {"seq": 3}), (MAMBA, {"seq": 3}), (MAMBA, {"seq": 1, "context": 4}), (BAHDANAU, {"seq": 3}), (LUONG, {"seq": 3})],
+    [
+        (LSTM, {"seq": 3}),
+        (MAMBA, {"seq": 3}),
+        (MAMBA, {"seq": 1, "context": 4}),
+        (BAHDANAU, {"seq": 3}),
+        (LUONG, {"seq": 3}),
+        (GNMT, {"seq": 3}),
+    ],
 )
 def test_witnesses_have_nothing_unexplained(spec, sizes):
     found = readings(spec, batch=2, **sizes)
@@ -249,6 +331,9 @@ def test_witnesses_have_nothing_unexplained(spec, sizes):
         (lambda: RecurrentSpec(name="x", cell="gru", widths=(4,), d_in=2, vocab=5, tied_embeddings=True), "reads 4 values .*d_in=2"),
         (lambda: preset("bilstm-512").ledger(1, 4, 9), "context=9: .*carries no state; nearest: 4"),
         (lambda: preset("lstm-512").ledger(1, 4, 2), "context=2 is shorter than seq=4"),
+        (lambda: RecurrentSpec(name="x", cell="gru", widths=(2,), d_in=1, separate_directions=True), "got bidirectional=False"),
+        (lambda: RecurrentSpec(name="x", cell="gru", widths=(2,), d_in=1, characters=CHARACTERS, vocab=5), "vocab=5 tokens; nearest"),
+        (lambda: CharacterCNN(n_characters=9, d_character=2, length=2, kernels=(3,), filters=(4,), highways=1), "has length=2 characters"),
         (lambda: preset("mamba-130m").ledger(1, 4, 9), "one token at a time; nearest: seq=1"),
         (lambda: StateSpaceSpec(name="x", n_layers=1, d_model=0, vocab=3), "d_model=0 is out of range"),
         (lambda: Seq2SeqSpec(name="x", cell="gru", d_embed=1, d_hidden=2, vocab=3, score="addition"), "Did you mean 'additive'"),
@@ -258,6 +343,10 @@ def test_witnesses_have_nothing_unexplained(spec, sizes):
             "keys have 4 values and queries d_hidden=2; nearest: score='general'",
         ),
         (lambda: Seq2SeqSpec(name="x", cell="gru", d_embed=1, d_hidden=2, vocab=3, score="dot", d_maxout=1), "d_maxout=1: .*nearest: 0"),
+        (
+            lambda: Seq2SeqSpec(name="x", cell="gru", d_embed=1, d_hidden=2, vocab=3, score="dot", n_layers=2, attention_between=True),
+            "attention_between: scores are additive",
+        ),
     ],
 )
 def test_bad_input(make, message):

@@ -26,6 +26,7 @@ LATENT = LatentAttention(kv_rank=10, query_rank=14, d_nope=6, d_rope=4, d_value=
 #: What a tiny spec of each architecture has beside TINY.
 MORE = {
     "bert": {"token_types": 2, "pooler": True},
+    "albert": {"token_types": 2, "pooler": True, "d_embed": 6},
     "roberta": {"token_types": 1},
     "longformer": {"token_types": 1, "window": 8, "global_tokens": 2, "pooler": True},
     "llama": {**GROUPED, "bias": True},
@@ -110,7 +111,9 @@ def specs(draw):
     }
     if style in ("llama", "opt", "starcoder2"):
         fields["bias"] = draw(st.booleans())
-    if style not in ("bert", "distilbert", "roberta"):
+    if style == "albert":
+        fields |= {"pooler": draw(st.booleans()), "token_types": draw(st.integers(1, 3)), "d_embed": draw(st.integers(1, 9))}
+    if style not in ("bert", "distilbert", "albert", "roberta"):
         fields["tied_embeddings"] = draw(st.booleans())
     if style in ("bert", "roberta"):
         fields |= {"pooler": draw(st.booleans()), "token_types": draw(st.integers(1, 3))}
@@ -150,6 +153,14 @@ def test_whiteboard_equals_trace_for_random_longformers(half, seq, globals_, bat
     assert_same_count(spec, device="cpu", batch=batch, seq=seq)
 
 
+def test_albert_runs_one_layers_weights_again_and_again():
+    shallow, deep = (tiny("albert", n_layers=n) for n in (1, 5))
+    plain = dataclasses.replace(shallow, shared_layers=False)
+    assert deep.params() == shallow.params() == plain.params()
+    layers = [sum(op.flops for op in spec.ledger(seq=8) if op.name.startswith("layers/")) for spec in (shallow, deep)]
+    assert layers[1] == 5 * layers[0]
+
+
 def test_longformer_says_where_it_runs():
     with pytest.raises(InputError, match="runs on a real device only: give device='cpu'"):
         reference("longformer-base-4096", seq=16)
@@ -176,6 +187,10 @@ def test_batched_experts_multiply_with_the_chosen_experts_only():
 @pytest.mark.parametrize(
     ("style", "change", "message"),
     [
+        ("bert", {"d_embed": 4}, r"d_embed=4: the bert architecture has d_embed=0"),
+        ("albert", {"shared_layers": False}, r"shared_layers=False: the albert architecture has shared_layers=True"),
+        ("albert", {"lm_head": True}, r"d_embed=6: an LM head reads d_model=32 values"),
+        ("albert", {"causal": True, "window": 4}, r"shared_layers: layers of one kind share weights; got window=4"),
         ("bert", {"d_head": 4}, r"d_head=4: the bert architecture has d_head=8"),
         ("gpt2", {"n_kv_heads": 2}, r"n_kv_heads=2: the gpt2 architecture has n_kv_heads=4"),
         ("llama", {"activation": "relu"}, r"activation='relu': the llama architecture has activation='silu'"),

@@ -53,7 +53,8 @@ def test_rows_add_up_to_the_closed_form_of_the_whole(spec):
         spec.gated,
     )
     pooler = 2 * batch * spec.d_model**2 if spec.pooler else 0
-    assert spec.flops(batch, seq) == whole + pooler
+    projection = 2 * batch * seq * spec.d_embed * spec.d_model
+    assert spec.flops(batch, seq) == whole + pooler + projection
 
 
 @given(batch=sizes, heads=sizes, seq=sizes, extra=sizes, d_head=sizes)

@@ -37,6 +37,7 @@ _CLASSES: dict[str, tuple[str, str, dict[str, str]]] = {
     "t5": ("T5Config", "T5ForConditionalGeneration", _T5),
     "switch_transformers": ("SwitchTransformersConfig", "SwitchTransformersForConditionalGeneration", _T5),
     "bart": ("BartConfig", "BartForConditionalGeneration", _BART),
+    "marian": ("MarianConfig", "MarianMTModel", _BART),
     "whisper": ("WhisperConfig", "WhisperForConditionalGeneration", _BART),
 }
 
@@ -64,6 +65,11 @@ def plan(spec: EncoderDecoderSpec, sizes: dict[str, int], how: How) -> Plan:
     def module() -> torch.nn.Module:
         config.tie_word_embeddings = spec.tied_embeddings  # T5's config says yes to everyone who asks
         model: Any = getattr(hf, model_class)(config)
+        if spec.positions == "sinusoidal":  # transformers keeps the sines as parameters that it never trains
+            for table in (model.model.encoder.embed_positions, model.model.decoder.embed_positions):
+                sines = table.weight.detach()
+                del table.weight
+                table.register_buffer("weight", sines)
         if not spec.tied_embeddings:  # the config unties the tables of encoder and decoder too, which the checkpoints share
             for stack in (model.encoder, model.decoder):
                 stack.embed_tokens.weight = model.shared.weight
@@ -150,6 +156,10 @@ def _config_fields(spec: EncoderDecoderSpec, sizes: dict[str, int]) -> dict[str,
         **{f"{stack}_attention_heads": spec.n_heads for stack in ("encoder", "decoder")},
         **{f"{stack}_ffn_dim": spec.d_ff for stack in ("encoder", "decoder")},
     }
+    if spec.reference == "marian":
+        require(spec, mels=0)
+        longest = max(sizes["seq"], sizes["context"])
+        return fields | {"max_position_embeddings": longest, "forced_eos_token_id": None, "scale_embedding": True}
     if spec.reference == "bart":
         require(spec, mels=0, max_source=spec.max_positions)
         return fields | {"max_position_embeddings": spec.max_positions, "forced_eos_token_id": None}

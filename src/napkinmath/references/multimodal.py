@@ -1,4 +1,4 @@
-"""transformers' own multimodal models, and Flamingo from :mod:`napkinmath.zoo`."""
+"""transformers' own multimodal models; Flamingo and CLIP's ResNets from :mod:`napkinmath.zoo`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _NO_SPECIAL = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 def plan(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan:
     """Pixels ``[batch, channels, image, image]`` or a clip, a spectrogram ``[batch, frames, mels]``, a waveform; ids ``[batch, seq]``."""
     makers: dict[str, Callable[[MultimodalSpec, dict[str, int], How], Plan]] = {
-        "clip": _contrastive, "siglip": _contrastive, "llava": _llava, "blip2": _blip2, "flamingo": _flamingo, "vilt": _vilt,
-        "vivit": _single_tower, "ast": _single_tower, "wav2vec2": _wav2vec2,
+        "clip": _contrastive, "clip_resnet": _clip_resnet, "siglip": _contrastive, "llava": _llava, "blip2": _blip2,
+        "flamingo": _flamingo, "vilt": _vilt, "vivit": _single_tower, "timesformer": _timesformer, "ast": _single_tower,
+        "wav2vec2": _wav2vec2,
     }  # fmt: skip
     return makers[spec.reference](spec, sizes, how)
 
@@ -61,6 +62,31 @@ def _contrastive(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan:
         "^[^/]*$|^logit_": "contrastive",
     }
     return Plan(lambda: build(model_class, config, how), inputs, names)
+
+
+def _clip_resnet(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan:
+    import transformers as hf
+
+    from ..zoo.clip_resnet import ResNetCLIP
+
+    assert spec.resnet and spec.text
+    tower, text = spec.resnet, spec.text
+    config = hf.CLIPTextConfig(**{**_text(text), "eos_token_id": 2}, projection_dim=spec.d_embed)
+    config._attn_implementation = how.attention
+
+    def inputs() -> dict[str, Any]:
+        pixels = torch.zeros((sizes["batch"], tower.channels, sizes["image"], sizes["image"]))
+        return {"pixel_values": pixels} | _ids(text, sizes["batch"], sizes["seq"], how)
+
+    names = {
+        "^vision/stem/": "vision/stem",
+        **{f"^vision/stages/{i}/": f"vision/stage{i + 1}" for i in range(len(tower.blocks))},
+        "^vision/pool/": "vision/pool",
+        **_encoder_names("text", "^text/text_model/"),
+        "^text/text_projection/|^text/text_model/index": "text/projection",
+        "^[^/]*$": "contrastive",
+    }
+    return Plan(lambda: ResNetCLIP(tower, build(hf.CLIPTextModelWithProjection, config, how), spec.d_embed), inputs, names)
 
 
 def _llava(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan:
@@ -276,6 +302,39 @@ def _single_tower(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan
     config._attn_implementation = how.attention
     names = {**_encoder_names(part, prefix), "^classifier/": "head"}
     return Plan(lambda: build(model_class, config, how), lambda: {argument: torch.zeros(shape)}, names)
+
+
+def _timesformer(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan:
+    import numpy as np
+    import transformers as hf
+
+    tower = spec.vision
+    assert tower
+    if tower.patch[0] != 1 or not tower.divided:
+        raise InputError(f"patch={tower.patch}: TimeSformer cuts each frame for itself; nearest: {(1, *tower.patch[1:])}")
+    config = hf.TimesformerConfig(
+        **_layers(tower), num_labels=spec.classes, hidden_act=_ACTIVATIONS[tower.activation], image_size=tower.extent[-1],
+        num_frames=tower.extent[0], patch_size=tower.patch[-1], num_channels=tower.channels,
+    )  # fmt: skip
+    config._attn_implementation = "eager"  # the only one that TimeSformer has
+    shape = (sizes["batch"], sizes["frames"], tower.channels, sizes["image"], sizes["image"])
+
+    def module() -> torch.nn.Module:
+        # Its layers read their drop rates, all zero, off a tensor, which has no values under FakeTensorMode.
+        with mock.patch.object(torch, "linspace", lambda start, end, steps, **_: np.linspace(start, end, steps)):
+            return build(hf.TimesformerForVideoClassification, config, how)
+
+    names = {
+        "/temporal_(attention|dense)/": "vision/time",
+        "/layernorm_before/|/layernorm_after/|/temporal_layernorm/": "vision/norm",
+        "/layer/.*/attention/": "vision/space",
+        "/(intermediate|output)/": "vision/ffn",
+        "^timesformer/layernorm/": "vision/final_norm",
+        "^timesformer/embeddings/": "vision/embeddings",
+        "^timesformer/encoder/": "vision/residual",
+        "^classifier/": "head",
+    }
+    return Plan(module, lambda: {"pixel_values": torch.zeros(shape)}, names)
 
 
 def _wav2vec2(spec: MultimodalSpec, sizes: dict[str, int], how: How) -> Plan:

@@ -13,13 +13,17 @@ _NAMES = {"^embeddings/": "embeddings", "^layers/": "layers", "^lm_head/": "lm_h
 
 
 def plan(spec: RecurrentSpec, sizes: dict[str, int], how: How) -> Plan:
-    """Token ids of ``[batch, seq]`` or vectors of ``[batch, seq, d_in]``, and a state where the context is longer."""
+    """Token ids of ``[batch, seq]``, characters of ``[batch, seq, length]`` or vectors of ``[batch, seq, d_in]``; a state where the
+    context is longer.
+    """
     from ..zoo.recurrent import RecurrentNetwork
 
     batch, seq = sizes["batch"], sizes["seq"]
 
     def inputs() -> dict[str, Any]:
         ids = torch.zeros((batch, seq), dtype=torch.long)
+        if spec.characters:
+            return {"inputs": torch.zeros((batch, seq, spec.characters.length), dtype=torch.long)}
         given: dict[str, Any] = {"inputs": ids if spec.vocab else torch.zeros((batch, seq, spec.d_in))}
         if sizes["context"] > seq:
             given["state"] = _state(spec, batch)

@@ -10,7 +10,7 @@ from ..specs.seq2seq import Seq2SeqSpec
 from .plan import How, Plan
 
 _NAMES = {
-    "^source_embeddings/": "encoder/embeddings",
+    "^(source_)?embeddings/": "encoder/embeddings",
     "^encoder/": "encoder/layers",
     "^target_embeddings/": "decoder/embeddings",
     "^bridge/": "decoder/bridge",
@@ -23,10 +23,12 @@ _NAMES = {
 
 def plan(spec: Seq2SeqSpec, sizes: dict[str, int], how: How) -> Plan:
     """Source ids of ``[batch, seq]`` and target ids of ``[batch, target]``."""
-    from ..zoo.seq2seq import Bahdanau, Luong
+    from ..zoo.seq2seq import GNMT, Bahdanau, Luong
+
+    module = GNMT if spec.attention_between else Bahdanau if spec.attention_first else Luong
 
     def inputs() -> dict[str, Any]:
         lengths = {"source": sizes["seq"], "target": sizes["target"]}
         return {name: torch.zeros((sizes["batch"], length), dtype=torch.long) for name, length in lengths.items()}
 
-    return Plan(lambda: (Bahdanau if spec.attention_first else Luong)(spec), inputs, _NAMES)
+    return Plan(lambda: module(spec), inputs, _NAMES)

@@ -19,6 +19,13 @@ _BERT = {
     "(intermediate|output)/": "layers/ffn",
     "^pooler/": "pooler",
 }
+_ALBERT = {
+    "^embeddings/|embedding_hidden_mapping_in/": "embeddings",
+    "layer_norm/|LayerNorm/": "layers/norm",
+    "attention/": "layers/attention",
+    "ffn": "layers/ffn",
+    "^pooler/": "pooler",
+}
 _LLAMA = {
     "embed_tokens/": "embeddings",
     r"^model/layers/\d+/\w+layernorm/": "layers/norm",
@@ -52,6 +59,7 @@ _DISTILBERT = {"^embeddings/": "embeddings", "layer_norm/": "layers/norm", "atte
 _CLASSES: dict[str, tuple[str, str, dict[str, str]]] = {
     "bert": ("BertConfig", "BertModel", _BERT),
     "distilbert": ("DistilBertConfig", "DistilBertModel", _DISTILBERT),
+    "albert": ("AlbertConfig", "AlbertModel", _ALBERT),
     "roberta": ("RobertaConfig", "RobertaModel", _BERT),
     "longformer": ("LongformerConfig", "LongformerModel", _BERT),
     "gpt2": ("GPT2Config", "GPT2LMHeadModel", _GPT2),
@@ -87,7 +95,7 @@ def plan(spec: TransformerSpec, sizes: dict[str, int], how: How) -> Plan:
         config._attn_implementation = how.attention
     if spec.moe and not how.real:
         config._experts_implementation = "batched_mm"  # the default asks which tokens each expert got, which has no answer without values
-    pooler = {"add_pooling_layer": spec.pooler} if spec.reference in ("bert", "roberta", "longformer") else {}
+    pooler = {"add_pooling_layer": spec.pooler} if spec.reference in ("bert", "albert", "roberta", "longformer") else {}
 
     def inputs() -> dict[str, Any]:
         given: dict[str, Any] = {"input_ids": torch.zeros((batch, seq), dtype=torch.long)}

@@ -74,6 +74,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         },
         {"sinusoidal_pos_embds": False},
     ),
+    "albert": Architecture(
+        "encoder",
+        _BERT | {"activation": "gelu_tanh", "shared_layers": True},
+        _ENCODER | {"embedding_size": "d_embed"},
+        _ENCODES | {"num_hidden_groups": 1, "inner_group_num": 1},
+        unsaid={"pooler": True},
+        ignored=("net_structure_type", "layers_to_keep", "gap_size", "num_memory_blocks", "down_scale_factor"),
+    ),
     "roberta": Architecture("encoder", _ROBERTA, _ENCODER, _ENCODES, unsaid={"pooler": True}, offset=2),
     "longformer": Architecture(
         "encoder",

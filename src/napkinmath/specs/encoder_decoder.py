@@ -1,4 +1,4 @@
-"""Encoder-decoders: T5, BART, Whisper and Switch Transformers."""
+"""Encoder-decoders: the first transformer, T5, BART, Whisper and Switch Transformers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 STYLES: dict[str, dict[str, Any]] = {
     **{name: dict(architecture.style) for name, architecture in ENCODER_DECODERS.items()},
     "switch_transformers": dict(ENCODER_DECODERS["t5"].style),
+    "marian": {"norm": "layernorm", "activation": "relu", "positions": "sinusoidal", "bias": True},
     "whisper": {"norm": "layernorm", "activation": "gelu", "positions": "learned", "bias": True, "key_bias": False, "final_norm": True},
 }
 
@@ -42,8 +43,9 @@ class EncoderDecoderSpec(Spec):
     Attributes:
         n_layers, n_decoder_layers: of the encoder and the decoder; equal when only the first is given.
         d_model, n_heads, d_head, d_ff, vocab: of both. ``d_head`` is ``d_model / n_heads`` when not given.
-        positions: ``relative`` (a learned bias per ``buckets`` of distances, in the first layer of each stack) or ``learned`` tables.
-        max_positions, max_source: rows of the decoder's and the encoder's position table; 0 where positions are relative.
+        positions: ``relative`` (a learned bias per ``buckets`` of distances, in the first layer of each stack), ``learned`` tables, or
+            ``sinusoidal`` (sines and cosines, which nobody learned and which have no last one).
+        max_positions, max_source: rows of the decoder's and the encoder's position table; 0 where positions are not learned.
         position_offset: rows that each table has before the first position.
         norm, activation, gated, bias: as in :class:`~napkinmath.specs.TransformerSpec`. ``key_bias``: key projections have one too.
         embedding_norm, final_norm: a norm behind the embeddings, or behind each stack (whose layers then have theirs in front).
@@ -66,7 +68,7 @@ class EncoderDecoderSpec(Spec):
     vocab: int
     n_decoder_layers: int = 0
     d_head: int = 0
-    positions: Literal["relative", "learned"] = "learned"
+    positions: Literal["relative", "learned", "sinusoidal"] = "learned"
     buckets: int = 0
     max_positions: int = 0
     max_source: int = 0
@@ -95,7 +97,7 @@ class EncoderDecoderSpec(Spec):
         if self.buckets % 4:
             nearest = 4 * max(1, round(self.buckets / 4))
             raise InputError(f"buckets={self.buckets}: half are for each direction and half of those for near tokens; nearest: {nearest}")
-        if self.mels and self.positions == "relative":
+        if self.mels and self.positions != "learned":
             raise InputError(f"mels={self.mels}: a spectrogram's encoder has learned positions; give positions='learned'")
         object.__setattr__(self, "d_head", self.layers.d_head)
         self._check_experts()

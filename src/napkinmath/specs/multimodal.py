@@ -15,7 +15,7 @@ from .base import Spec
 from .checks import check_fields, positive_int
 from .connectors import QueryFormer, Resampler
 from .transformer import Attention, TransformerSpec
-from .vision import Tower
+from .vision import ResNetTower, Tower
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -31,17 +31,20 @@ _LLAMA = {
     "lm_head": True,
 }
 _CLIP_TOWER = {"activation": "quick_gelu", "patch_bias": False, "pre_norm": True, "final_norm": "first"}
+_CLIP_TEXT = {**_ENCODER, "activation": "quick_gelu", "causal": True}
 _SIGLIP_TOWER = {"activation": "gelu_tanh", "special_tokens": 0, "pool": "attention"}
 
 #: What each reference architecture fixes beside its dimensions: of the whole model, and of its towers.
 STYLES: dict[str, dict[str, Any]] = {
-    "clip": {"fusion": "contrastive", "vision": _CLIP_TOWER, "text": {**_ENCODER, "activation": "quick_gelu", "causal": True}},
+    "clip": {"fusion": "contrastive", "vision": _CLIP_TOWER, "text": _CLIP_TEXT},
+    "clip_resnet": {"fusion": "contrastive", "text": _CLIP_TEXT},
     "siglip": {"fusion": "contrastive", "logit_bias": True, "vision": _SIGLIP_TOWER, "text": {**_ENCODER, "activation": "gelu_tanh"}},
     "llava": {"fusion": "prefix", "unused_layers": 1, "vision": _CLIP_TOWER, "text": _LLAMA},
     "blip2": {"fusion": "prefix", "text": {"reference": "opt", **TEXT_STYLES["opt"]}},
     "flamingo": {"fusion": "gated", "vision": _CLIP_TOWER, "text": _LLAMA},
     "vilt": {"fusion": "single_stream", "text": {**_ENCODER, "embedding_norm": True, "pooler": True}},
     "vivit": {"fusion": "none", "vision": {"activation": "gelu_tanh"}},
+    "timesformer": {"fusion": "none", "vision": {"divided": True}},
     "ast": {"fusion": "none", "head_norm": True, "audio": {"channels": 1, "special_tokens": 2}},
     "wav2vec2": {"fusion": "none"},
 }
@@ -106,7 +109,8 @@ class MultimodalSpec(Spec):
         fusion: how towers meet. ``contrastive``: two encoders, similarities at the end. ``prefix``: projected image tokens, or the outputs
             of a Q-Former, stand in the language model's context. ``gated``: the language model's layers look at resampled image tokens.
             ``single_stream``: one encoder reads the tokens of both. ``none``: one tower, and a classifier where ``classes`` says so.
-        vision, audio, waveform, text: the towers. Of a ``single_stream``, vision gives the embedding and text the layers.
+        vision, resnet, audio, waveform, text: the towers; a ``contrastive`` model sees by vision or by resnet. Of a ``single_stream``,
+            vision gives the embedding and text the layers.
         d_embed: width of the shared embedding (contrastive).
         logit_bias: similarities have a bias, and the text projection too (SigLIP).
         unused_layers: last layers of the vision tower that run although their output is not used (LLaVA reads the one before).
@@ -125,6 +129,7 @@ class MultimodalSpec(Spec):
 
     fusion: Literal["contrastive", "prefix", "gated", "single_stream", "none"]
     vision: Tower | None = None
+    resnet: ResNetTower | None = None
     audio: Tower | None = None
     waveform: Waveform | None = None
     text: TransformerSpec | None = None
@@ -141,7 +146,7 @@ class MultimodalSpec(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         needs: dict[str, tuple[str, ...]] = {
-            "contrastive": ("vision", "text", "d_embed"),
+            "contrastive": ("resnet" if self.resnet else "vision", "text", "d_embed"),
             "prefix": ("vision", "text"),
             "gated": ("vision", "text", "resampler"),
             "single_stream": ("vision", "text", "classes"),
@@ -150,6 +155,8 @@ class MultimodalSpec(Spec):
         for field in needs[self.fusion]:
             if not getattr(self, field):
                 raise InputError(f"fusion={self.fusion!r} needs {field}")
+        if self.resnet and (self.vision or self.fusion != "contrastive"):
+            raise InputError(f"resnet: only a contrastive model without a vision tower has one; got fusion={self.fusion!r}")
         if self.fusion == "none" and sum(tower is not None for tower in (self.vision, self.audio, self.waveform)) != 1:
             raise InputError("fusion='none' takes one of vision, audio and waveform")
         if self.unused_layers >= (self.vision.n_layers if self.vision else 1):
@@ -165,7 +172,9 @@ class MultimodalSpec(Spec):
     def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
         """A preset: the architecture's :data:`STYLES` and the row's figures, tower by tower."""
         style = STYLES[row["reference"]]
-        makes: dict[str, Any] = {"vision": Tower, "audio": Tower, "waveform": Waveform, "resampler": Resampler, "qformer": QueryFormer}
+        makes: dict[str, Any] = {
+            "vision": Tower, "resnet": ResNetTower, "audio": Tower, "waveform": Waveform, "resampler": Resampler, "qformer": QueryFormer
+        }  # fmt: skip
         nested = {part: make(**{**style.get(part, {}), **row[part]}) for part, make in makes.items() if part in row}
         if "text" in row:
             nested["text"] = TransformerSpec(name=f"{name}/text", **{**style["text"], **row["text"]})
@@ -176,7 +185,7 @@ class MultimodalSpec(Spec):
         """The sizes that a pass of this model takes beside ``batch``."""
         axes = len(self.vision.extent) if self.vision else 0
         taken = {
-            "image": axes > 0,
+            "image": axes > 0 or self.resnet is not None,
             "frames": axes == 3 or self.audio is not None,
             "samples": self.waveform is not None,
             "seq": self.text is not None,
@@ -199,16 +208,18 @@ class MultimodalSpec(Spec):
         own = {"seq": self.seq or (self.text.max_positions if self.text else 0), "samples": self.samples}
         if tower:
             own |= {"image": tower.extent[-1], "frames": tower.extent[0] if self.vision else tower.extent[-1]}
+        if self.resnet:
+            own["image"] = self.resnet.image
         sizes = {"batch": sizes.get("batch", 1), **{size: sizes.get(size, own[size]) for size in self.size_names}}
         if tower:
             tower.grid(self.extent(sizes))
-            resamples = self.fusion in ("contrastive", "single_stream")
-            for size in ("image", "frames"):
-                if size in sizes and sizes[size] != own[size] and not resamples:
-                    raise InputError(
-                        f"{size}={sizes[size]}: the positions of {self.name} are for {own[size]}, and its implementation does not resample "
-                        f"them; nearest: {own[size]}, or resized({size}={sizes[size]})"
-                    )
+        resamples = self.fusion in ("contrastive", "single_stream") and not self.resnet
+        for size in ("image", "frames"):
+            if size in sizes and sizes[size] != own[size] and not resamples:
+                raise InputError(
+                    f"{size}={sizes[size]}: the positions of {self.name} are for {own[size]}, and its implementation does not resample "
+                    f"them; nearest: {own[size]}, or resized({size}={sizes[size]})"
+                )
         if self.waveform and self.waveform.tokens(sizes["samples"]) < 1:
             raise InputError(f"samples={sizes['samples']} make no token; nearest: {self.waveform.fewest_samples}")
         if self.text:
@@ -223,6 +234,9 @@ class MultimodalSpec(Spec):
 
     def resized(self, *, image: int | None = None, frames: int | None = None) -> Self:
         """The same model made for other images, clips or spectrograms: its position table, and so its parameters, follow."""
+        if self.resnet and frames is None:
+            resnet = replace(self.resnet, image=image or self.resnet.image)
+            return replace(self, resnet=resnet, published_params=None, published=())
         part = "vision" if self.vision else "audio"
         tower: Tower | None = getattr(self, part)
         if tower is None:
@@ -232,6 +246,8 @@ class MultimodalSpec(Spec):
 
     def image_tokens(self, image: int | None = None) -> int:
         """Tokens that one image takes in the language model's context (prefix), or that the text looks at (gated); else of the tower."""
+        if self.resnet:
+            return self.resnet.tokens
         if self.vision is None:
             raise InputError(f"{self.name} sees no images")
         if self.resampler:

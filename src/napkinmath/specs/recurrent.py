@@ -4,17 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from ..dtypes import bytes_per_value, dtype_name
 from ..errors import InputError
 from ..whiteboard import recurrent as forms
 from ..whiteboard.recurrent import GATES, STATES
 from .base import Spec
-from .checks import positive_int
+from .checks import check_fields, positive_int
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class CharacterCNN:
+    """A word's vector from its characters: convolutions of several widths, the maximum of each, highways, a projection (Kim et al. 2016).
+
+    Attributes:
+        n_characters, d_character: of the table of characters.
+        length: characters of a word, shorter ones are padded.
+        kernels, filters: width of each convolution, and how many filters it has.
+        highways: layers that mix the maxima with a learned transformation of themselves.
+    """
+
+    n_characters: int
+    d_character: int
+    length: int
+    kernels: tuple[int, ...]
+    filters: tuple[int, ...]
+    highways: int
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if len(self.kernels) != len(self.filters):
+            raise InputError(f"kernels={self.kernels} and filters={self.filters} differ in length; give one of each per convolution")
+        if max(self.kernels) > self.length:
+            raise InputError(f"kernels={self.kernels}: a word has length={self.length} characters; nearest: {self.length}")
+
+    @property
+    def d_word(self) -> int:
+        """Maxima of a word: filters of all widths."""
+        return sum(self.filters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +63,9 @@ class RecurrentSpec(Spec):
         projection: width to which an LSTM's hidden state shrinks before it goes anywhere; 0: it does not.
         vocab: tokens of a language model; 0: vectors go in and hidden states come out.
         tied_embeddings: the head reuses the token table; its bias is its own.
+        characters: words come in as characters, and :class:`CharacterCNN` makes vectors of ``d_in`` of them.
+        separate_directions: of a bidirectional network, each direction is a stack of its own, whose layers from the second on add their
+            input to their output; only at the end are both put together (ELMo).
 
     Raises:
         InputError: a dimension is not a positive integer, or two of them do not fit together.
@@ -47,15 +81,30 @@ class RecurrentSpec(Spec):
     projection: int = 0
     vocab: int = 0
     tied_embeddings: bool = False
+    characters: CharacterCNN | None = None
+    separate_directions: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.characters and self.vocab:
+            raise InputError(f"characters: words come in as characters, or as one of vocab={self.vocab} tokens; nearest: vocab=0")
+        if self.separate_directions and (not self.bidirectional or len(set(self.widths)) > 1):
+            raise InputError(
+                f"separate_directions: two stacks of layers of one width; got bidirectional={self.bidirectional}, widths={self.widths}; "
+                "nearest: False"
+            )
         if self.projection and (self.cell != "lstm" or self.projection >= min(self.widths)):
             raise InputError(f"projection={self.projection} shrinks an LSTM's hidden state of {min(self.widths)}; nearest: 0, for none")
         if self.tied_embeddings and (not self.vocab or self.d_out != self.d_in):
             raise InputError(
                 f"tied_embeddings: the head reads {self.d_out} values and the table has rows of d_in={self.d_in}; they must be equal"
             )
+
+    @classmethod
+    def from_row(cls, name: str, row: Mapping[str, Any]) -> Self:
+        """A preset, with its characters where it reads them."""
+        nested = {"characters": CharacterCNN(**row["characters"])} if "characters" in row else {}
+        return super().from_row(name, {**row, **nested})
 
     @property
     def directions(self) -> int:
@@ -69,7 +118,8 @@ class RecurrentSpec(Spec):
 
     def layer_inputs(self) -> tuple[int, ...]:
         """Width of each layer's input."""
-        return (self.d_in, *((self.projection or width) * self.directions for width in self.widths[:-1]))
+        seen = 1 if self.separate_directions else self.directions
+        return (self.d_in, *((self.projection or width) * seen for width in self.widths[:-1]))
 
     @property
     def decodes(self) -> bool:
@@ -104,7 +154,8 @@ class RecurrentSpec(Spec):
     def sequential_steps(self, seq: int) -> int:
         """Steps on the critical path when layers follow each other like a wave; a direction is a path of its own, its layers are not."""
         positive_int("seq", seq)
-        return seq * len(self.widths) if self.bidirectional else forms.sequential_steps(seq, len(self.widths))
+        each_waits = self.bidirectional and not self.separate_directions
+        return seq * len(self.widths) if each_waits else forms.sequential_steps(seq, len(self.widths))
 
     def bptt_activation_bytes(self, batch: int, steps: int, dtype: str = "fp32") -> float:
         """Bytes that all layers keep for backpropagation through ``steps`` tokens."""

@@ -1,4 +1,4 @@
-"""Recurrent encoder-decoders with attention: Bahdanau's RNNsearch and Luong's models."""
+"""Recurrent encoder-decoders with attention: Bahdanau's RNNsearch, Luong's models and GNMT."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ class Seq2SeqSpec(Spec):
         d_attention: width in which additive scores meet.
         attention_first: each decoder step looks at the source *before* it runs, so that steps wait for each other's attention (Bahdanau);
             the encoder then reads from both ends. Otherwise attention follows the decoder, for all steps at once (Luong).
+        attention_between: attention follows the decoder's *first* layer, and what it found enters every later one (GNMT). The encoder's
+            first layer then reads from both ends, layers from the third on add their input to their output, additive scores are normalized
+            (a bias, and one learned length for the vector that weighs them), and one table serves source and target.
         d_maxout: width of the maxout layer behind a decoder whose attention comes first.
 
     Raises:
@@ -49,6 +52,7 @@ class Seq2SeqSpec(Spec):
     n_layers: int = 1
     d_attention: int = 0
     attention_first: bool = False
+    attention_between: bool = False
     d_maxout: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +68,11 @@ class Seq2SeqSpec(Spec):
         if self.attention_first and (self.n_layers != 1 or self.cell != "gru"):
             raise InputError(
                 f"attention_first: the decoder is one GRU layer; got cell={self.cell!r}, n_layers={self.n_layers}; nearest: 'gru', 1"
+            )
+        if self.attention_between and (self.attention_first or self.score != "additive" or self.n_layers < 2):
+            raise InputError(
+                "attention_between: scores are additive and there are two layers or more; got "
+                f"score={self.score!r}, n_layers={self.n_layers}, attention_first={self.attention_first}; nearest: 'additive', 2, False"
             )
         if self.score == "dot" and self.d_key != self.d_hidden:
             raise InputError(f"score='dot': keys have {self.d_key} values and queries d_hidden={self.d_hidden}; nearest: score='general'")

@@ -37,6 +37,8 @@ class TransformerSpec(Spec):
         token_types, pooler, embedding_norm, final_norm, lm_head: the parts around the layers.
         position_offset: rows that the table of learned positions has before the first position.
         post_norms: a norm behind attention and FFN too, not only before them.
+        d_embed: width of the embeddings, where a linear map takes them to ``d_model`` (ALBERT); 0: they are ``d_model`` wide.
+        shared_layers: all layers are one layer's weights, run ``n_layers`` times (ALBERT).
         window: keys that a query sees, in a decoder itself and those before it, in an encoder half on either side; 0: all.
         global_every: each such-th layer sees all keys in spite of the window; 0: none does.
         global_tokens: of an encoder with a window, first tokens that see and are seen by all.
@@ -75,6 +77,8 @@ class TransformerSpec(Spec):
     position_offset: int = 0
     qkv_bias: bool = False
     post_norms: bool = False
+    d_embed: int = 0
+    shared_layers: bool = False
     window: int = 0
     global_every: int = 0
     global_tokens: int = 0
@@ -109,6 +113,10 @@ class TransformerSpec(Spec):
                 f"window={self.window}, global_tokens={self.global_tokens}: an encoder's window is even, half of it on either side, "
                 f"beside at least one global token; nearest: window={even}, global_tokens={some}"
             )
+        if self.d_embed and self.lm_head:
+            raise InputError(f"d_embed={self.d_embed}: an LM head reads d_model={self.d_model} values; nearest: 0")
+        if self.shared_layers and (self.window or self.moe):
+            raise InputError(f"shared_layers: layers of one kind share weights; got window={self.window}, moe={self.moe}; nearest: False")
         if self.moe is not None:
             object.__setattr__(self, "moe", self.moe.within(self))
         if self.mla is not None:
@@ -138,6 +146,11 @@ class TransformerSpec(Spec):
         """Layers with experts in place of the FFN."""
         return self.n_layers - self.moe.dense_layers if self.moe else 0
 
+    @property
+    def embedding_width(self) -> int:
+        """Width of the embedding tables: ``d_embed``, or ``d_model`` where nothing maps the one to the other."""
+        return self.d_embed or self.d_model
+
     # Parameters and memory ------------------------------------------------------------------------------------------
 
     def params(self) -> int:
@@ -158,7 +171,7 @@ class TransformerSpec(Spec):
     def embedding_params(self) -> int:
         """Parameters of the token, position and token-type tables (without their norm)."""
         positions = self.max_positions + self.position_offset if self.positions == "learned" else 0
-        return (self.vocab + positions + self.token_types) * self.d_model
+        return (self.vocab + positions + self.token_types) * self.embedding_width
 
     def multiplied_params(self, tokens: int = 1) -> float:
         """Parameters that ``tokens`` tokens multiply with: all but tables that are only looked up, and experts that no token reaches.

@@ -1,4 +1,4 @@
-"""Vision transformers: their dimensions, and the tower of patches that multimodal models share with them."""
+"""Vision transformers: their dimensions, and the towers that multimodal models have: patches, or CLIP's ResNet."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..whiteboard import vision as forms
 from ..whiteboard.conv import conv_output_size
 from .base import Spec
 from .checks import check_fields, positive_int
+from .conv import REDUCTION, ConvSpec, Stage
 from .transformer import Attention, TransformerSpec
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Tower:
         pre_norm: a norm between embeddings and layers (CLIP).
         final_norm: after the layers, over every token, over the first alone (all that CLIP goes on with), or none.
         pool: what stands for the whole input: a special token, or a learned query's attention over all of them (SigLIP).
+        divided: each layer attends along time at each place, then within each frame (TimeSformer), in place of over all tokens.
     """
 
     n_layers: int
@@ -48,6 +50,7 @@ class Tower:
     pre_norm: bool = False
     final_norm: Literal["all", "first", "none"] = "all"
     pool: Literal["special", "attention"] = "special"
+    divided: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, may_be_zero=("special_tokens",))
@@ -55,6 +58,11 @@ class Tower:
         if not len(self.extent) == len(self.patch) == len(self.stride):
             raise InputError(
                 f"extent={self.extent}, patch={self.patch} and stride={self.stride} differ in length; give one value per axis each"
+            )
+        if self.divided and (len(self.extent) != 3 or self.special_tokens != 1):
+            raise InputError(
+                f"divided attention takes clips, an extent such as (8, 224, 224), and 1 special token; got extent={self.extent} and "
+                f"special_tokens={self.special_tokens}"
             )
         self.grid(self.extent)
         _ = self.layers  # checks the rest
@@ -81,6 +89,57 @@ class Tower:
     def tokens(self, extent: tuple[int, ...]) -> int:
         """Patches and special tokens of an input of ``extent``."""
         return math.prod(self.grid(extent)) + self.special_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetTower:
+    """CLIP's ResNet: three convolutions, stages of bottlenecks, and attention of their mean over all positions instead of an average.
+
+    Strides are averages of 2 x 2, before a block's last convolution and in front of its shortcut.
+
+    Attributes:
+        blocks: bottlenecks of each stage; every stage but the first halves the map.
+        width: channels behind the stem, and inside the bottlenecks of the first stage; each stage doubles them.
+        n_heads: of the attention that pools.
+        image: side in pixels, for which its positions are made.
+    """
+
+    blocks: tuple[int, ...]
+    width: int
+    n_heads: int
+    image: int
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.width % 2:
+            raise InputError(f"width={self.width}: the stem starts with half of it; nearest: {self.width + 1}")
+        if self.d_model % self.n_heads:
+            raise InputError(f"n_heads={self.n_heads} does not divide the last stage's {self.d_model} channels; nearest: 1")
+        if self.image % self.reduction:
+            nearest = max(1, round(self.image / self.reduction)) * self.reduction
+            raise InputError(f"image={self.image}: the map is halved to a {self.reduction}th; nearest: {nearest}")
+
+    @property
+    def d_model(self) -> int:
+        """Channels behind the last stage."""
+        return int(REDUCTION * self.width * 2 ** (len(self.blocks) - 1))
+
+    @property
+    def reduction(self) -> int:
+        """Pixels along a side for one position of the last map: stride and pooling of the stem, and a halving per further stage."""
+        return int(4 * 2 ** (len(self.blocks) - 1))
+
+    @property
+    def tokens(self) -> int:
+        """Positions that the attention looks at, and their mean."""
+        return (self.image // self.reduction) ** 2 + 1
+
+    @property
+    def convolutions(self) -> ConvSpec:
+        """Norm and activation of every convolution, as a convolutional network has them."""
+        stages = tuple(Stage(channels=REDUCTION * self.width * 2**i, blocks=blocks) for i, blocks in enumerate(self.blocks))
+        return ConvSpec(name="tower", block="bottleneck", image=self.image, stages=stages, norm="batchnorm", activation="relu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from ..dtypes import bytes_per_value
 from ..scalar import exp, log
 from .linear import Value, linear_flops, linear_params
-from .transformer import attention_score_flops, ffn_flops, ffn_params, kv_cache_bytes
-from .vision import patch_tokens
+from .transformer import attention_score_flops, ffn_flops, ffn_params, kv_cache_bytes, layer_flops
+from .vision import patch_tokens, vit_flops
 
 # Contrastive training -------------------------------------------------------------------------------------------------
 
@@ -204,6 +204,48 @@ def divided_space_time_score_flops(n_layers: Value, frames: Value, frame_seq: Va
     """
     space = attention_score_flops(frames, 1, frame_seq, frame_seq, d_model)
     return n_layers * (space + attention_score_flops(frame_seq, 1, frames, frames, d_model))
+
+
+def tubelet_clip_flops(
+    frames: Value, image: Value, patch: Value, tubelet: Value, n_layers: Value, d_model: Value, d_ff: Value, channels: Value = 3
+) -> Value:
+    """FLOPs of encoding a clip whose tubelets all see each other (ViViT, model 1), with a class token and without a head.
+
+    >>> round(tubelet_clip_flops(32, 224, 16, 2, 12, 768, 3072) / 2e9)  # GMACs
+    452
+    """
+    tokens = video_tokens(frames, image, patch, tubelet)
+    embedding = linear_flops(tokens, channels * patch**2 * tubelet, d_model)
+    return embedding + n_layers * layer_flops(1, tokens + 1, tokens + 1, d_model, d_ff, 1, 1, d_model)
+
+
+def divided_clip_flops(
+    frames: Value, image: Value, patch: Value, n_layers: Value, d_model: Value, d_ff: Value, channels: Value = 3
+) -> Value:
+    """FLOPs of encoding a clip with attention along time, then within frames, in each layer (TimeSformer), without a head.
+
+    Time has projections of its own and one more linear map; each frame attends with a copy of the class token.
+
+    >>> round(3 * divided_clip_flops(8, 224, 16, 12, 768, 3072) / 2e12, 2)  # TMACs of three crops
+    0.59
+    """
+    places = patch_tokens(image, patch)
+    time = 5 * linear_flops(frames * places, d_model, d_model) + attention_score_flops(places, 1, frames, frames, d_model)
+    space = 4 * linear_flops(frames * (places + 1), d_model, d_model) + attention_score_flops(frames, 1, places + 1, places + 1, d_model)
+    embedding = linear_flops(frames * places, channels * patch**2, d_model)
+    return embedding + n_layers * (time + space + ffn_flops(frames * places + 1, d_model, d_ff))
+
+
+def per_frame_clip_flops(
+    frames: Value, image: Value, patch: Value, n_layers: Value, d_model: Value, d_ff: Value, temporal_layers: Value = 0, channels: Value = 3
+) -> Value:
+    """FLOPs of a ViT on every frame for itself, then ``temporal_layers`` of the same width over one token a frame, without a head.
+
+    >>> round(per_frame_clip_flops(8, 224, 16, 12, 768, 3072) / 2e9)  # GMACs: eight ViT-B/16
+    141
+    """
+    frame = vit_flops(1, image, n_layers, d_model, d_ff, patch, channels, 0)
+    return frames * frame + temporal_layers * layer_flops(1, frames, frames, d_model, d_ff, 1, 1, d_model)
 
 
 def spectrogram_frames(samples: Value, window: Value = 400, hop: Value = 160) -> Value:

@@ -1,7 +1,8 @@
 """Recurrent encoder-decoders with attention, as their papers have them.
 
 Bahdanau et al. 2014 (arXiv:1409.0473): the decoder looks at the source before each step. Luong et al. 2015 (arXiv:1508.04025): after it.
-Dropout and Luong's input feeding are left out.
+Wu et al. 2016 (arXiv:1609.08144), as NVIDIA's GNMT v2 has it: behind the decoder's first layer. Dropout and Luong's input feeding are
+left out.
 """
 
 from __future__ import annotations
@@ -92,3 +93,45 @@ class Luong(nn.Module):
         hidden, _ = self.decoder(self.target_embeddings(target), state)
         context = self.attention(hidden, self.attention.prepare(memory), memory)
         return self.lm_head(torch.tanh(self.output(torch.cat([context, hidden], dim=-1))))
+
+
+class NormalizedAttention(Attention):
+    """Additive attention whose scores get a bias, and whose weighing vector has a learned length."""
+
+    def __init__(self, spec: Seq2SeqSpec) -> None:
+        super().__init__(spec)
+        self.length = nn.Parameter(torch.tensor(spec.d_attention**-0.5))
+        self.bias = nn.Parameter(torch.zeros(spec.d_attention))
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        pairs = torch.tanh(self.queries(query).unsqueeze(2) + keys.unsqueeze(1) + self.bias)
+        weigh = self.energy.weight / self.energy.weight.norm() * self.length
+        return nn.functional.linear(pairs, weigh).squeeze(-1)
+
+
+class GNMT(nn.Module):
+    """A deep encoder, attention from the decoder's first layer, and its answers in all later ones; shapes as :class:`Bahdanau` has them."""
+
+    def __init__(self, spec: Seq2SeqSpec) -> None:
+        super().__init__()
+        cell, width = CELLS[spec.cell], spec.d_hidden
+        self.embeddings = nn.Embedding(spec.vocab, spec.d_embed)
+        deeper = [cell(2 * width if number == 0 else width, width, batch_first=True) for number in range(spec.n_layers - 1)]
+        self.encoder = nn.ModuleList([cell(spec.d_embed, width, batch_first=True, bidirectional=True), *deeper])
+        self.attention = NormalizedAttention(spec)
+        later = [cell(width + spec.d_key, width, batch_first=True) for _ in range(spec.n_layers - 1)]
+        self.decoder = nn.ModuleList([cell(spec.d_embed, width, batch_first=True), *later])
+        self.lm_head = nn.Linear(width, spec.vocab)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        memory = self.embeddings(source)
+        for number, layer in enumerate(self.encoder):
+            out, _ = layer(memory)
+            memory = out + memory if number > 1 else out
+        x, _ = self.decoder[0](self.embeddings(target))
+        context = self.attention(x, self.attention.prepare(memory), memory)
+        for number, layer in enumerate(self.decoder):
+            if number:
+                out, _ = layer(torch.cat([x, context], dim=-1))
+                x = out + x if number > 1 else out
+        return self.lm_head(x)

@@ -41,9 +41,14 @@ def find_root(start: Path | None = None) -> Path:
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
-        if (folder / "questions").is_dir() and any((folder / "questions").glob("*/*.yml")):
+        if (folder / "questions").is_dir() and bank_files(folder / "questions"):
             return folder / "questions"
     raise InputError(f"questions: no folder 'questions' with a bank in it in {start} or above; run this inside the workbook's repository")
+
+
+def bank_files(root: Path) -> list[Path]:
+    """Every bank below ``questions/``. The files of ``questions/rounds/`` are no banks but scenarios, see :mod:`workbook.rounds.schema`."""
+    return sorted(path for path in root.glob("*/*.yml") if path.parent.name != "rounds")
 
 
 def load_bank(path: str | Path) -> tuple[AnyQuestion, ...]:
@@ -173,11 +178,11 @@ def find(id: str, root: Path | None = None) -> AnyQuestion:
         InputError: no such id (with a near miss), or a bank that names it does not load.
     """
     root = root or find_root()
-    paths = sorted(root.glob("*/*.yml"))
     # Loading checks every variant: a lab loads the bank that it asks from, not all of them. A near miss is looked for in all.
     item = re.compile(rf"^- id: {re.escape(id)}$", re.MULTILINE)
-    paths = [path for path in paths if item.search(path.read_text(encoding="utf-8"))] or paths
-    questions = _index(root, tuple((path, path.stat().st_mtime) for path in paths))
+    banks = bank_files(root)
+    banks = [path for path in banks if item.search(path.read_text(encoding="utf-8"))] or banks
+    questions = _index(root, tuple((path, path.stat().st_mtime) for path in banks))
     if id not in questions:
         raise InputError(f"question {id!r} is not in any bank.{did_you_mean(id, questions)}")
     return questions[id]

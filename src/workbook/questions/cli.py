@@ -14,7 +14,7 @@ from typing import Any
 from napkinmath.errors import InputError
 from napkinmath.files import write_text
 
-from .bank import bibliography, changed_ids, find_root, publish, read_all
+from .bank import bank_files, bibliography, changed_ids, find_root, publish, read_all
 from .schema import AnyQuestion, Choice, Multi, json_schema
 
 SCHEMA, PUBLISHED = "schema.json", "published.txt"
@@ -87,13 +87,21 @@ def run_check(args: argparse.Namespace) -> int:
     for path, questions in banks.items():
         print(f"{path}: {report(questions, page_of(path))}")
     if root:
-        versions = {question.id: question.version for questions in banks.values() for question in questions}
+        versions = {question.id: question.version for questions in banks.values() for question in questions} | round_versions(root)
         problems += changed_ids(root / PUBLISHED, versions, complete=not problems)
         if args.publish and not problems:
             publish(root / PUBLISHED, versions)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 2 if problems else 0
+
+
+def round_versions(root: Path) -> dict[str, int]:
+    """The ids of the rounds' estimates, under which readers keep progress too."""
+    from ..rounds.schema import read
+
+    rounds = {path.stem: read(path) for path in sorted((root / "rounds").glob("*.yml"))}
+    return {id: own.version for name, own in rounds.items() for id in own.question_ids(name)}
 
 
 def bank_paths(paths: Sequence[Path]) -> list[Path]:
@@ -104,7 +112,7 @@ def bank_paths(paths: Sequence[Path]) -> list[Path]:
     """
     found = []
     for path in paths or [find_root()]:
-        banks = [path] if path.is_file() else sorted({*path.glob("*.yml"), *path.glob("*/*.yml")})
+        banks = [path] if path.is_file() else sorted({*path.glob("*.yml"), *bank_files(path)})
         if not banks:
             raise InputError(f"{path}: {'no *.yml in it' if path.is_dir() else 'no such file or folder'}")
         found += banks

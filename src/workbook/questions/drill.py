@@ -18,7 +18,7 @@ from rich.text import Text
 from napkinmath.errors import InputError, did_you_mean
 
 from . import progress, schedule
-from .bank import find_root, load_bank
+from .bank import bank_files, find_root, load_bank
 from .grader import Verdict, grade
 from .machine import NoProfile
 from .notebook import LETTERS, numbers, shown
@@ -243,7 +243,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     questions: dict[str, AnyQuestion] = {}
     parts: dict[str, str] = {}
-    for path in sorted(find_root().glob("*/*.yml")):
+    for path in bank_files(find_root()):
         for question in load_bank(path):
             questions[key(question)], parts[key(question)] = question, path.parent.name
     drill = Drill(console, questions, records, file, lambda text: console.input(text, markup=False), args.timed)

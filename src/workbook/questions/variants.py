@@ -100,7 +100,7 @@ def draws(question: Numeric) -> list[dict[str, Value]]:
 
 def _numeric(question: Numeric, index: int, fields: dict[str, Value]) -> Variant:
     try:
-        return _computed(question, index, fields)
+        return computed(question, index, fields)
     except NoProfile:
         raise
     except InputError as error:
@@ -108,7 +108,17 @@ def _numeric(question: Numeric, index: int, fields: dict[str, Value]) -> Variant
         raise InputError(f"{error} (variant {index}: {drawn})") from error
 
 
-def _computed(question: Numeric, index: int, fields: dict[str, Value]) -> Variant:
+def computed(question: Numeric, index: int, fields: Mapping[str, Any]) -> Variant:
+    """The variant of an estimate that these fields make.
+
+    Args:
+        question: its ``params`` are not looked at.
+        index: the variant's number.
+        fields: values by name; an :class:`~workbook.evaluate.Evaluated` brings its unit and its text.
+
+    Raises:
+        InputError: as :func:`variants` does.
+    """
     here = {**fields, "this_machine": this_machine()} if question.machine else fields
     answer = _answer(question.answer, here, fields)
     known = {**here, "answer": answer}

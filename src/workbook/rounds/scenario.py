@@ -12,7 +12,8 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import napkinmath
@@ -21,14 +22,17 @@ from napkinmath.errors import InputError
 
 from ..definitions import Definition, joined
 from ..evaluate import compiled, parsed
-from .schema import Round
+from .schema import Round, read
 
 #: Where a turn of the choice is looked for: this many stops, evenly in the logarithm.
 STOPS = 61
+#: And between two of them, by halving this often.
+_HALVINGS = 12
 #: Draws that are tried before too few of them can be answered.
 _TRIES = 2000
 
 Values = Mapping[str, Any]
+_PLAIN = {int, float, str, bool}
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Scenario:
 
     name: str
     round: Round
+    constants: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Definitions that no requirement enters, with units, as :mod:`workbook.rounds.estimates` finds them."""
     _known: dict[str, dict[Any, Any]] = field(default_factory=dict, compare=False, repr=False)  # what formulas gave, by arguments
 
     # What the author wrote ---------------------------------------------------------------------------------------------
@@ -93,14 +99,15 @@ class Scenario:
         return self.quantities[name][0].unit
 
     @cached_property
-    def _definitions(self) -> list[Definition]:
+    def definitions(self) -> list[Definition]:
+        """The round's ``let``, in its order."""
         return [Definition.read(line) for _, line in joined(self.round.let.splitlines())]
 
     @cached_property
-    def _drawn(self) -> set[str]:
+    def drawn(self) -> set[str]:
         """Names that depend on the requirements, directly or through another."""
         found = set(self.round.given)
-        for definition in self._definitions:
+        for definition in self.definitions:
             used = {node.id for node in ast.walk(parsed(definition.source)) if isinstance(node, ast.Name)}
             if used - set(definition.parameters or ()) & found:
                 found.add(definition.name)
@@ -113,29 +120,30 @@ class Scenario:
         facts = (text for candidate in own.candidates.values() for text in candidate.facts.values())
         bounds = (limit.at_most or limit.at_least or "" for limit in own.limits)
         columns = (column.value for column in own.columns.values())
-        return {text: compiled(text) for text in {*facts, *bounds, *columns, *(one.source for one in self._definitions)}}
+        return {text: compiled(text) for text in {*facts, *bounds, *columns, *(one.source for one in self.definitions)}}
 
     # Its arithmetic ----------------------------------------------------------------------------------------------------
 
     def scope(self, given: Values) -> dict[str, Any]:
         """Every name that the requirements and the definitions give, in base units."""
         names = dict(given)
-        for one in self._definitions:
+        for one in self.definitions:
             names[one.name] = self._compiled[one.source](names) if one.parameters is None else self._formula(one, names)
         return names
 
     def _formula(self, one: Definition, names: Values) -> Callable[..., Any]:
         """A definition with parameters, as a function that remembers; beyond this draw where no requirement enters."""
-        known: dict[Any, Any] = {} if one.name in self._drawn else self._known.setdefault(one.name, {})
+        known: dict[Any, Any] = {} if one.name in self.drawn else self._known.setdefault(one.name, {})
         compute, parameters = self._compiled[one.source], one.parameters or ()
 
         def formula(*args: Any) -> Any:
             if len(args) != len(parameters):
                 raise InputError(f"{one.name} takes ({', '.join(parameters)})")
-            key = tuple(arg if isinstance(arg, int | float | str) else id(arg) for arg in args)
-            if key not in known:  # with its arguments, so that none of them makes room for another with its identity
-                known[key] = compute({**names, **dict(zip(parameters, args, strict=True))}), args
-            return known[key][0]
+            key = tuple([arg if type(arg) in _PLAIN else id(arg) for arg in args])
+            found = known.get(key)
+            if found is None:  # kept with its arguments, so that none of them makes room for another with its identity
+                found = known[key] = compute({**names, **dict(zip(parameters, args, strict=True))}), args
+            return found[0]
 
         return formula
 
@@ -172,8 +180,13 @@ class Scenario:
         """The values at which a turn is looked for; whole ones of a requirement whose values are whole."""
         low, high = (units.parse(text).value for text in (self.round.flip.low, self.round.flip.high))
         even = [low * (high / low) ** (step / (STOPS - 1)) for step in range(STOPS)]
-        whole = all(quantity.value == int(quantity.value) for quantity in self.quantities[self.round.flip.given])
-        return tuple(dict.fromkeys(round(stop) for stop in even)) if whole and low >= 1 else tuple(even)
+        return tuple(dict.fromkeys(round(stop) for stop in even)) if self._whole else tuple(even)
+
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether the flip's requirement is counted in whole things."""
+        values = [*(one.value for one in self.quantities[self.round.flip.given]), units.parse(self.round.flip.low).value]
+        return all(value == int(value) >= 1 for value in values)
 
     def flip(self, given: Values, chosen: str) -> Flip | None:
         """The nearest value of the round's requirement at which another candidate is chosen; None where there is none."""
@@ -185,10 +198,27 @@ class Scenario:
 
     def _turn(self, given: Values, chosen: str, stops: Sequence[float]) -> Flip | None:
         for before, after in itertools.pairwise(stops):
-            other = self.choice({**given, self.round.flip.given: after})
-            if other is None or other.candidate != chosen:
-                return Flip(math.sqrt(before * after), other.candidate if other else None)
+            if self._chosen(given, after) != chosen:
+                return self._narrowed(given, chosen, before, after)
         return None
+
+    def _narrowed(self, given: Values, chosen: str, before: float, after: float) -> Flip:
+        """A turn between two stops, by halving; between whole ones where the requirement's values are whole."""
+        for _ in range(_HALVINGS):
+            middle = math.sqrt(before * after)
+            if self._whole:
+                middle = round(middle)
+                if middle in (before, after):
+                    break
+            if self._chosen(given, middle) == chosen:
+                before = middle
+            else:
+                after = middle
+        return Flip(after if self._whole else math.sqrt(before * after), self._chosen(given, after))
+
+    def _chosen(self, given: Values, value: float) -> str | None:
+        offer = self.choice({**given, self.round.flip.given: value})
+        return offer.candidate if offer else None
 
     # Draws -------------------------------------------------------------------------------------------------------------
 
@@ -224,3 +254,21 @@ class Scenario:
         chosen = best(offers, self.round.least)
         flip = self.flip(given, chosen.candidate) if chosen else None
         return Draw(given, offers, chosen, flip) if chosen and flip else None
+
+
+def load(path: Path) -> Scenario:
+    """The round of a file, computed once as long as the file stays as it is.
+
+    Raises:
+        InputError: with file and line.
+    """
+    try:
+        about = path.stat()
+    except OSError:
+        raise InputError(f"{path}: no such round; questions/rounds/README.md says how one is written") from None
+    return _unchanged(path, about.st_mtime, about.st_size)
+
+
+@cache
+def _unchanged(path: Path, modified: float, size: int) -> Scenario:
+    return Scenario(path.stem, read(path))

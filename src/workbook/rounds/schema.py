@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from napkinmath.errors import InputError, did_you_mean
+from napkinmath.units import fmt
 
 from ..questions.schema import Answer, Grade, Model, Slip
 from ..yaml_lines import Lines
@@ -53,11 +54,19 @@ class Column(Model):
     hidden: bool = False
     """Computed for others, and not shown."""
 
+    @field_validator("unit")
+    @classmethod
+    def _shown(cls, unit: str) -> str:
+        fmt(1.0, unit)  # which names the units that there are
+        return unit
+
 
 class Limit(Model):
     """What an answer has to hold."""
 
     column: Name
+    say: str
+    """What it asks, over the requirements: ``within {limit}``."""
     at_most: str | None = None
     at_least: str | None = None
 
@@ -74,6 +83,13 @@ class Flip(Model):
     given: Name
     low: str
     high: str
+    unit: str = Field(min_length=0)
+    """In which readers are asked for it."""
+    grade: Grade = Grade(exact=1.15, good=1.5, order=4)
+    explain: str
+    """Why the choice turns there, for who has estimated it."""
+    chapter: Chapter
+    """Where it is taught."""
 
 
 class Estimate(Model):
@@ -142,6 +158,10 @@ class Round(Model):
     @property
     def worth(self) -> int:
         return sum(point.worth for point in self.rubric)
+
+    def question_ids(self, name: str) -> list[str]:
+        """The ids of its estimates and of its turn, as questions of the self-check."""
+        return [f"{name}-{id}" for id in (*(one.id for one in self.estimates), "flip")]
 
     def score(self, sample: str) -> int:
         """The points of the rubric that a sample answer earns, by their worth."""

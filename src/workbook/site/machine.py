@@ -89,9 +89,9 @@ def table(titles: list[str], rows: list[list[str]]) -> str:
     return scrolling(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
 
 
-def scrolling(content: str) -> str:
+def scrolling(content: str, css_class: str = "") -> str:
     """A table in a box that scrolls, also by keyboard."""
-    return f'<div class="pst-scrollable-table-container" tabindex="0"><table class="table">{content}</table></div>'
+    return f'<div class="pst-scrollable-table-container" tabindex="0"><table class="{f"table {css_class}".strip()}">{content}</table></div>'
 
 
 def _html(text: str) -> nodes.Node:

@@ -42,12 +42,14 @@ def diagnostic(banks: Mapping[str, Sequence[Entry]], count: int = QUESTIONS) -> 
     """``count`` questions as ``(page, question)``, fewer if there are not so many, in the order in which they are asked.
 
     Parts of the book take turns, and so do the chapters of a part, so that each topic has about as many. Within a chapter estimates and
-    other kinds take turns. Left out: answers in words, which readers score themselves, and questions about the machine at hand.
+    other kinds take turns. Left out: rounds, which are practised as a whole, answers in words, which readers score themselves, and
+    questions about the machine at hand.
 
     Args:
         banks: the questions of each page ``book/<part>/<chapter>``, as :func:`workbook.questions.web.entry` lists them.
     """
     parts: dict[str, list[list[tuple[str, Entry]]]] = {}
+    banks = {page: entries for page, entries in banks.items() if page.split("/")[-2] != "rounds"}
     for number, (page, entries) in enumerate(banks.items()):
         asked = [one for one in entries if one["kind"] != "open" and not one.get("machine")]
         asked.sort(key=lambda one: _LEVELS[one["level"]])

@@ -12,7 +12,7 @@ import pytest
 from napkinmath.errors import InputError
 from workbook import ROOT
 from workbook.questions import load_bank
-from workbook.questions.bank import find, find_root, read, read_all
+from workbook.questions.bank import bank_files, find, find_root, read, read_all
 
 CHOICE = """\
 - id: one
@@ -262,7 +262,7 @@ def test_outside_the_repository(tmp_path: Path) -> None:
 
 def test_every_bank_of_the_book_is_sound() -> None:
     """Reading computes every variant of every question: its texts fill, its answer is finite, its slips are distinct."""
-    banks, found = read_all(sorted((ROOT / "questions").glob("*/*.yml")))
+    banks, found = read_all(bank_files(ROOT / "questions"))
     assert not found, "\n".join(map(str, found))
     assert all(banks.values())
 

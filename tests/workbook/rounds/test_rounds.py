@@ -39,11 +39,14 @@ ROUND: dict[str, Any] = {
         "service_s": {"say": "service", "value": "seconds / (4 if dtype == 'fp8' else 1)", "unit": "s"},
         "p99_s": {"say": "p99", "value": "slow(service_s)", "unit": "s"},
         "score": {"say": "quality", "value": "quality"},
-        "usd_per_hour": {"say": "rent", "value": "rented(service_s) * device.price_usd_per_hour + seconds", "unit": "$/h"},
+        "usd_per_hour": {"say": "rent", "value": "rented(service_s) * device.price_usd_per_hour + seconds", "unit": "$"},
     },
-    "limits": [{"column": "p99_s", "at_most": "limit"}, {"column": "score", "at_least": "floor"}],
+    "limits": [
+        {"column": "p99_s", "say": "within {limit}", "at_most": "limit"},
+        {"column": "score", "say": "at least {floor}", "at_least": "floor"},
+    ],
     "least": "usd_per_hour",
-    "flip": {"given": "floor", "low": "60", "high": "99"},
+    "flip": {"given": "floor", "low": "60", "high": "99", "unit": "", "explain": "{flip_to}", "chapter": "serving/batching"},
     "draws": 20,
     "estimates": [
         {"id": f"estimate-{n}", "prompt": "p", "answer": {"expr": "busy(0.04)", "unit": ""}, "explain": "e", "chapter": "serving/batching"}
@@ -117,8 +120,8 @@ def test_draws_differ_begin_with_the_pages_own_and_stay_the_same(scenario: Scena
     ("change", "says"),
     [
         ({"least": "usd"}, "'usd' is no column. Choose from: p99_s, score, service_s, usd_per_hour."),
-        ({"flip": {"given": "flor", "low": "1", "high": "2"}}, "Did you mean 'floor'?"),
-        ({"limits": [{"column": "p99_s"}]}, "give either 'at_most' or 'at_least'"),
+        ({"flip": ROUND["flip"] | {"given": "flor"}}, "Did you mean 'floor'?"),
+        ({"limits": [{"column": "p99_s", "say": "x"}]}, "give either 'at_most' or 'at_least'"),
         ({"rubric": ROUND["rubric"][:9]}, "at least 10"),
         ({"samples": {**ROUND["samples"], "weak": ROUND["samples"]["strong"]}}, "a better answer earns more"),
         (

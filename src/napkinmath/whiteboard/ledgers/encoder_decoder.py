@@ -92,7 +92,9 @@ def decoder_rows(
 
 def position_rows(rows: Rows, part: str, spec: EncoderDecoderSpec, batch: int, seq: int, table: int) -> None:
     """A table of positions, added to the tokens, and the norm behind it, where there are any."""
-    if spec.positions == "learned":
+    if spec.positions == "sinusoidal":
+        rows.pointwise(f"{part}/embeddings/scale", "elementwise", "mul", batch * seq * spec.d_model)
+    if spec.positions != "relative":
         rows.gather(f"{part}/embeddings/positions", seq, table + spec.position_offset, spec.d_model)
         rows.pointwise(f"{part}/embeddings/add_positions", "elementwise", "add", batch * seq * spec.d_model, inputs=2)
     if spec.embedding_norm:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...ledger import Ledger
+from .clip_resnet import resnet_tower_rows
 from .rows import Rows
 from .transformer import embedding_rows, layer_rows, norm_row
 from .vision import embedding_rows as patch_rows
@@ -34,10 +35,13 @@ def multimodal_ledger(spec: MultimodalSpec, sizes: dict[str, int], dtype: str, a
 
 def _contrastive(rows: Rows, spec: MultimodalSpec, sizes: dict[str, int], attention: str) -> None:
     """Two encoders into one space, and the similarities of every image with every text."""
-    assert spec.vision and spec.text
+    assert spec.text
     batch, width = sizes["batch"], spec.d_embed
-    tower_rows(rows, spec.vision, batch, spec.extent(sizes), attention, "vision/")
-    if spec.vision.pool == "special":
+    if spec.vision:
+        tower_rows(rows, spec.vision, batch, spec.extent(sizes), attention, "vision/")
+    elif spec.resnet:
+        resnet_tower_rows(rows, spec.resnet, batch, width, attention, "vision/")
+    if spec.vision and spec.vision.pool == "special":
         rows.matmul("vision/projection/matmul", batch, spec.vision.d_model, width, bias=False)
     _text_rows(rows, spec.text, batch, sizes["seq"], attention)
     rows.gather("text/projection/last_token", batch, 0, spec.text.d_model)

@@ -10,7 +10,7 @@ from .. import recurrent as forms
 from .rows import Rows
 
 if TYPE_CHECKING:
-    from ...specs.recurrent import RecurrentSpec
+    from ...specs.recurrent import CharacterCNN, RecurrentSpec
 
 
 def recurrent_ledger(spec: RecurrentSpec, batch: int, seq: int, dtype: str) -> Ledger:
@@ -19,13 +19,37 @@ def recurrent_ledger(spec: RecurrentSpec, batch: int, seq: int, dtype: str) -> L
     tokens = batch * seq
     if spec.vocab:
         rows.gather("embeddings/tokens", tokens, spec.vocab, spec.d_in)
+    if spec.characters:
+        character_rows(rows, spec.characters, tokens, spec.d_in)
     for number, (d_in, width) in enumerate(zip(spec.layer_inputs(), spec.widths, strict=True), start=1):
         first_row = len(rows.ops)
         recurrent_row(rows, f"layers/{spec.cell}_{number}", spec.cell, batch, seq, d_in, width, spec.projection)
         rows.repeat(spec.directions, first_row)
+    if spec.separate_directions:
+        rows.pointwise("layers/residual", "elementwise", "add", (len(spec.widths) - 1) * tokens * spec.d_out, inputs=2)
     if spec.vocab:
         head_rows(rows, tokens, spec.d_out, spec.vocab, tied=spec.tied_embeddings)
     return rows.ledger(f"{spec.name} batch={batch} seq={seq} {dtype}")
+
+
+def character_rows(rows: Rows, cnn: CharacterCNN, words: int, d_out: int) -> None:
+    """Characters of ``words`` to vectors of ``d_out``: convolutions, the maximum over each word, highways, a projection."""
+    rows.gather("embeddings/characters", words * cnn.length, cnn.n_characters, cnn.d_character)
+    for kernel, filters in zip(cnn.kernels, cnn.filters, strict=True):
+        name = f"embeddings/conv_{kernel}"
+        (places,) = rows.conv(
+            name, words, (cnn.length,), cnn.d_character, filters, (kernel,), stride=(1,), padding=(0,), bias=True
+        )  # fmt: skip
+        rows.add(f"{name}_maximum", "reduce", other_flops=words * places * filters, read=words * places * filters, written=words * filters)
+    width = cnn.d_word
+    rows.pointwise("embeddings/activation", "elementwise", "relu", words * width)
+    first_row = len(rows.ops)
+    rows.matmul("embeddings/highway", words, width, 2 * width, bias=True)
+    rows.pointwise("embeddings/highway_gate", "elementwise", "sigmoid", words * width)
+    rows.pointwise("embeddings/highway_activation", "elementwise", "relu", words * width)
+    rows.pointwise("embeddings/highway_mix", "elementwise", "mul", 2 * words * width, inputs=2)
+    rows.repeat(cnn.highways, first_row)
+    rows.matmul("embeddings/projection", words, width, d_out, bias=True)
 
 
 def recurrent_row(rows: Rows, name: str, cell: str, batch: int, seq: int, d_in: int, d_hidden: int, projection: int = 0) -> None:

@@ -17,6 +17,9 @@ def seq2seq_ledger(spec: Seq2SeqSpec, batch: int, seq: int, target: int, dtype: 
     rows = Rows(dtype)
     hidden, tokens = spec.d_hidden, batch * target
     rows.gather("encoder/embeddings/tokens", batch * seq, spec.vocab, spec.d_embed)
+    if spec.attention_between:
+        _between_rows(rows, spec, batch, seq, target)
+        return rows.ledger(f"{spec.name} batch={batch} seq={seq} target={target} {dtype}")
     layer_rows(rows, "encoder", spec, batch, seq, directions=2 if spec.attention_first else 1)
     rows.gather("decoder/embeddings/tokens", tokens, spec.vocab, spec.d_embed)
     if spec.attention_first:
@@ -44,6 +47,26 @@ def seq2seq_ledger(spec: Seq2SeqSpec, batch: int, seq: int, target: int, dtype: 
         rows.pointwise("decoder/output/tanh", "elementwise", "tanh", tokens * hidden)
         rows.matmul("lm_head/logits", tokens, hidden, spec.vocab, bias=True)
     return rows.ledger(f"{spec.name} batch={batch} seq={seq} target={target} {dtype}")
+
+
+def _between_rows(rows: Rows, spec: Seq2SeqSpec, batch: int, seq: int, target: int) -> None:
+    """GNMT behind its table: a deep encoder, attention over it from the decoder's first layer, the layers that get what it found."""
+    hidden, tokens = spec.d_hidden, batch * target
+    recurrent_row(rows, f"encoder/layers/{spec.cell}_1", spec.cell, batch, seq, spec.d_embed, hidden)
+    rows.repeat(2, len(rows.ops) - 1)
+    for number in range(2, spec.n_layers + 1):
+        recurrent_row(rows, f"encoder/layers/{spec.cell}_{number}", spec.cell, batch, seq, 2 * hidden if number == 2 else hidden, hidden)
+    rows.pointwise("encoder/layers/residual", "elementwise", "add", (spec.n_layers - 2) * batch * seq * hidden, inputs=2)
+
+    rows.gather("decoder/embeddings/tokens", tokens, 0, spec.d_embed)  # the same table
+    recurrent_row(rows, f"decoder/layers/{spec.cell}_1", spec.cell, batch, target, spec.d_embed, hidden)
+    key_rows(rows, spec, batch, seq)
+    rows.pointwise("decoder/attention/normalize", "elementwise", "mul", spec.d_attention, params=spec.d_attention + 1)
+    query_rows(rows, spec, batch, seq, target)
+    for number in range(2, spec.n_layers + 1):
+        recurrent_row(rows, f"decoder/layers/{spec.cell}_{number}", spec.cell, batch, target, hidden + spec.d_key, hidden)
+    rows.pointwise("decoder/layers/residual", "elementwise", "add", (spec.n_layers - 2) * tokens * hidden, inputs=2)
+    rows.matmul("lm_head/logits", tokens, hidden, spec.vocab, bias=True)
 
 
 def layer_rows(rows: Rows, part: str, spec: Seq2SeqSpec, batch: int, seq: int, *, directions: int) -> None:

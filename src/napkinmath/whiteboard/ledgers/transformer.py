@@ -42,17 +42,19 @@ def transformer_ledger(
 
 
 def embedding_rows(rows: Rows, part: str, spec: TransformerSpec, batch: int, seq: int) -> None:
-    """Token, position and token-type embeddings of ``[batch, seq]`` ids, named ``part/...``."""
-    tokens = batch * seq
-    rows.gather(f"{part}/tokens", tokens, spec.vocab, spec.d_model)
+    """Token, position and token-type embeddings of ``[batch, seq]`` ids, and the map to ``d_model`` where there is one; ``part/...``."""
+    tokens, width = batch * seq, spec.embedding_width
+    rows.gather(f"{part}/tokens", tokens, spec.vocab, width)
     if spec.positions == "learned":
-        rows.gather(f"{part}/positions", seq, spec.max_positions + spec.position_offset, spec.d_model)
-        rows.pointwise(f"{part}/add_positions", "elementwise", "add", tokens * spec.d_model, inputs=2)
+        rows.gather(f"{part}/positions", seq, spec.max_positions + spec.position_offset, width)
+        rows.pointwise(f"{part}/add_positions", "elementwise", "add", tokens * width, inputs=2)
     if spec.token_types:
-        rows.gather(f"{part}/token_types", seq, spec.token_types, spec.d_model)
-        rows.pointwise(f"{part}/add_token_types", "elementwise", "add", tokens * spec.d_model, inputs=2)
+        rows.gather(f"{part}/token_types", seq, spec.token_types, width)
+        rows.pointwise(f"{part}/add_token_types", "elementwise", "add", tokens * width, inputs=2)
     if spec.embedding_norm:
-        norm_row(rows, f"{part}/norm", spec, tokens)
+        norm_row(rows, f"{part}/norm", spec, tokens, width)
+    if spec.d_embed:
+        rows.matmul(f"{part}/projection", tokens, width, spec.d_model, bias=True)
 
 
 def with_padding(plain: list[Op], padded: list[Op]) -> list[Op]:
@@ -77,7 +79,7 @@ def layer_rows(
 
     Layers that differ (some see a window, some have experts) come one kind after the other.
     """
-    tokens = batch * seq
+    tokens, repeat = batch * seq, rows.again if spec.shared_layers else rows.repeat
     windowed, dense = spec.n_layers - spec.full_layers, spec.n_layers - spec.expert_layers
     for count, window in ((windowed, spec.window), (spec.full_layers, 0)):
         if count == 0:
@@ -91,7 +93,7 @@ def layer_rows(
         else:
             attention_rows(rows, part, spec, batch, seq, context, attention, cache=cache, window=window)
         residual_rows(rows, part, "attention", spec, tokens)
-        rows.repeat(count, first_row)
+        repeat(count, first_row)
     for count, block_rows in ((dense, ffn_rows), (spec.expert_layers, expert_rows)):
         if count == 0:
             continue
@@ -99,7 +101,7 @@ def layer_rows(
         norm_row(rows, f"{part}/norm/ffn", spec, tokens)
         block_rows(rows, part, spec, tokens)
         residual_rows(rows, part, "ffn", spec, tokens)
-        rows.repeat(count, first_row)
+        repeat(count, first_row)
 
 
 def residual_rows(rows: Rows, part: str, block: str, spec: TransformerSpec, tokens: int) -> None:
@@ -109,9 +111,10 @@ def residual_rows(rows: Rows, part: str, block: str, spec: TransformerSpec, toke
     rows.pointwise(f"{part}/residual/{block}", "elementwise", "add", tokens * spec.d_model, inputs=2)
 
 
-def norm_row(rows: Rows, name: str, spec: TransformerSpec, tokens: int) -> None:
-    """One layer norm or RMS norm over ``tokens``."""
-    rows.pointwise(name, "norm", spec.norm, tokens * spec.d_model, params=spec.d_model * (2 if spec.norm == "layernorm" else 1))
+def norm_row(rows: Rows, name: str, spec: TransformerSpec, tokens: int, width: int = 0) -> None:
+    """One layer norm or RMS norm over ``tokens`` of ``width`` values, ``d_model`` when not given."""
+    width = width or spec.d_model
+    rows.pointwise(name, "norm", spec.norm, tokens * width, params=width * (2 if spec.norm == "layernorm" else 1))
 
 
 def attention_rows(

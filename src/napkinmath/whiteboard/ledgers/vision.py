@@ -40,7 +40,10 @@ def tower_rows(rows: Rows, tower: Tower, batch: int, extent: tuple[int, ...], at
     layers, tokens = tower.layers, tower.tokens(extent)
     if tower.pre_norm:
         norm_row(rows, f"{prefix}embeddings/norm", layers, batch * tokens)
-    layer_rows(rows, part, layers, batch, tokens, tokens, attention)
+    if tower.divided:
+        _divided_rows(rows, part, layers, batch, *_frames_and_places(tower, extent), attention)
+    else:
+        layer_rows(rows, part, layers, batch, tokens, tokens, attention)
     if tower.final_norm != "none":
         norm_row(rows, f"{prefix}final_norm/norm", layers, batch * (tokens if tower.final_norm == "all" else 1))
     if tower.pool == "attention":
@@ -49,6 +52,9 @@ def tower_rows(rows: Rows, tower: Tower, batch: int, extent: tuple[int, ...], at
 
 def embedding_rows(rows: Rows, tower: Tower, batch: int, extent: tuple[int, ...], part: str) -> None:
     """Patches as tokens behind the special ones, and their positions."""
+    if tower.divided:
+        _frame_embedding_rows(rows, tower, batch, extent, part)
+        return
     grid = rows.conv(
         f"{part}/patches", batch, extent, tower.channels, tower.d_model, tower.patch,
         stride=tower.stride, padding=(0,) * len(extent), bias=tower.patch_bias,
@@ -81,6 +87,46 @@ def _pooling_rows(rows: Rows, part: str, layers: TransformerSpec, batch: int, to
     rows.pointwise(f"{part}/activation", "elementwise", layers.activation, batch * layers.d_ff)
     rows.matmul(f"{part}/down", batch, layers.d_ff, width, bias=True)
     rows.pointwise(f"{part}/residual", "elementwise", "add", batch * width, inputs=2)
+
+
+def _frames_and_places(tower: Tower, extent: tuple[int, ...]) -> tuple[int, int]:
+    frames, *grid = tower.grid(extent)
+    return frames, math.prod(grid)
+
+
+def _frame_embedding_rows(rows: Rows, tower: Tower, batch: int, extent: tuple[int, ...], part: str) -> None:
+    """Each frame's patches behind a copy of the class token; one table of places for every frame, one of times for every place."""
+    frames, places = _frames_and_places(tower, extent)
+    width, images = tower.d_model, batch * frames
+    rows.conv(
+        f"{part}/patches", images, extent[1:], tower.channels, width, tower.patch[1:],
+        stride=tower.stride[1:], padding=(0, 0), bias=tower.patch_bias,
+    )  # fmt: skip
+    values = images * (places + 1) * width
+    rows.add(f"{part}/special_tokens", "copy", read=values, written=values, params=width)
+    rows.pointwise(f"{part}/positions", "elementwise", "add", values, params=(places + 1) * width)
+    rows.pointwise(f"{part}/times", "elementwise", "add", images * places * width, params=frames * width)
+
+
+def _divided_rows(rows: Rows, part: str, layers: TransformerSpec, batch: int, frames: int, places: int, attention: str) -> None:
+    """Layers that attend along time at each place, then within each frame, whose copy of the class token is averaged over frames."""
+    patches, tokens, seen = batch * frames * places, batch * (frames * places + 1), batch * frames * (places + 1)
+    first, width = len(rows.ops), layers.d_model
+    norm_row(rows, f"{part}/norm/time", layers, patches)
+    attention_rows(rows, f"{part}/time", layers, batch * places, frames, frames, attention)
+    rows.matmul(f"{part}/time/dense", patches, width, width, bias=True)
+    rows.pointwise(f"{part}/residual/time", "elementwise", "add", patches * width, inputs=2)
+    rows.add(f"{part}/residual/frames", "copy", read=seen * width, written=seen * width)
+    norm_row(rows, f"{part}/norm/space", layers, seen)
+    attention_rows(rows, f"{part}/space", layers, batch * frames, places + 1, places + 1, attention)
+    rows.add(
+        f"{part}/residual/class_mean", "reduce", other_flops=batch * frames * width, read=batch * frames * width, written=batch * width
+    )
+    rows.pointwise(f"{part}/residual/space", "elementwise", "add", tokens * width, inputs=2)
+    norm_row(rows, f"{part}/norm/ffn", layers, tokens)
+    ffn_rows(rows, part, layers, tokens)
+    rows.pointwise(f"{part}/residual/ffn", "elementwise", "add", tokens * width, inputs=2)
+    rows.repeat(layers.n_layers, first)
 
 
 def _stage_rows(rows: Rows, spec: VisionSpec, batch: int, image: int, attention: str) -> None:
