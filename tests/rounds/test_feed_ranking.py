@@ -67,13 +67,17 @@ def hop_s(slow: float, count: int, requests: int = 200_000) -> np.ndarray:
 def simulated(draw: Draw, offer: Offer, equal: type) -> tuple[int, int, int]:
     """Shards, servers for them and rankers: by placing bytes, counting rows and trying fleets. No ranker will do: 0."""
     given, ids = draw.given, draw.given["tables"] / FP32.itemsize
+    if offer.candidate == "towers":
+        return 0, 0, 0  # retrieval has made the order already
     row = INT8 if offer.candidate.startswith("int8") else FP32
+    on_gpus = offer.candidate.endswith("-gpus")
     posts = 100 if offer.candidate == "int8-100" else round(given["slate"])
     device = nm.device(offer.device)
-    if offer.candidate in ("towers", "hashed"):
+    if offer.candidate == "hashed":
+        assert 2 * (ids / 10) * HASHED.itemsize < 0.8 * device.memory_bytes  # a copy on every ranker
         count = servers = links = 0
-    elif offer.candidate == "fp32-gpus":
-        count = int(np.ceil(2 * ids * FP32.itemsize / (0.8 * device.memory_bytes)))
+    elif on_gpus:
+        count = int(np.ceil(2 * ids * row.itemsize / (0.8 * device.memory_bytes)))
         servers, links = 0, 2 * count
     else:
         count = shards(ids * row.itemsize)
@@ -82,8 +86,6 @@ def simulated(draw: Draw, offer: Offer, equal: type) -> tuple[int, int, int]:
         while copies * count < links:
             copies += 1
         servers = copies * count
-    if offer.candidate == "hashed" and 2 * (ids / 10) * HASHED.itemsize > 0.8 * device.memory_bytes:
-        return count, servers, 0
     work = offer.figures["work_s"]
     hops = hop_s(given["slow"], count)
     if np.quantile(0.028 + hops + work, 0.99) > given["limit"]:
@@ -93,7 +95,7 @@ def simulated(draw: Draw, offer: Offer, equal: type) -> tuple[int, int, int]:
     for fleet in range(least, least + 4):
         response = line.response_s(fleet)
         if np.quantile(0.028 + hops[: response.size] + response, 0.99) <= given["limit"]:
-            group = count if offer.candidate == "fp32-gpus" else 1
+            group = count if on_gpus else 1
             return count, servers, group * int(np.ceil(max(fleet, links) / group))
     return count, servers, 0
 
@@ -146,8 +148,9 @@ def test_nothing_cheaper_holds_in_simulation(scenario: Scenario, equal: type, nu
             assert fleet == 0
         else:
             assert servers == figures["memory_servers"] and abs(fleet - figures["fleet"]) <= 1
-            kept = {"towers": 0.55, "hashed": draw.given["hashed"], "int8": draw.given["coded"]}.get(offer.candidate, 1.0)
-            kept = draw.given["coded"] * draw.given["short"] if offer.candidate == "int8-100" else kept
+            coded = draw.given["coded"]
+            known = {"towers": 0.55, "hashed": draw.given["hashed"], "int8": coded, "int8-gpus": coded}
+            kept = {**known, "int8-100": coded * draw.given["short"]}.get(offer.candidate, 1.0)
             bill = fleet * price(offer.device) + servers * 2000
             totals[offer.candidate, offer.device] = bill + (1 - kept) * draw.given["worth"]
     assert totals[draw.best.candidate, draw.best.device] <= 1.02 * min(totals.values())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import napkinmath as nm
-from workbook.evaluate import compiled
+from workbook.rounds.estimates import questions
 from workbook.rounds.scenario import Draw, Offer, Scenario
 
-HARMLESS_PASSED, MEAN, SLOTS = 0.98, 0.4, 16
+MEAN, SLOTS = 0.4, 16
 SHARES = {
     "gan": "gan_kept",
     "few": "few_kept",
@@ -83,21 +83,31 @@ def test_pictures_side_by_side_fit_in_memory() -> None:
 
 
 @functools.cache
-def looked_and_drawn(kept_share: float) -> tuple[float, float]:
+def drawn(unsafe: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of many pictures, which must not be shown, and which the filter stops: one harmless one in fifty, and 95 of 100 of the others."""
+    rng = np.random.default_rng(2)
+    bad = rng.random(4_000_000) < unsafe
+    return bad, np.where(bad, rng.random(bad.size) < 0.95, rng.integers(50, size=bad.size) == 0)
+
+
+@functools.cache
+def looked_and_drawn(kept_share: float, unsafe: float) -> tuple[float, float]:
     """Looks and drawings for a picture that is kept, counted over many that are drawn."""
-    rng = np.random.default_rng(8)
-    shown = rng.random(400_000) < HARMLESS_PASSED
-    kept = shown & (rng.random(shown.size) < kept_share)
+    shown = ~drawn(unsafe)[1]
+    kept = shown & (np.random.default_rng(8).random(shown.size) < kept_share)
     return shown.sum() / kept.sum(), shown.size / kept.sum()
 
 
-def took_s(wanted_per_s: float, kept_share: float, picture_s: float, servers: int, sentences: int = 5000) -> np.ndarray:
-    """Seconds of each picture with its wait. Editors come at random, and ask again some seconds after each that they cannot keep."""
+def took_s(wanted_per_s: float, kept: float, picture_s: float, servers: int, sentences: int = 5000) -> np.ndarray:
+    """Seconds of each picture with its wait, when that share of all drawn is kept.
+
+    Editors come at random, and ask again some seconds after each that they cannot keep.
+    """
     rng = np.random.default_rng(8)
     waiting = np.cumsum(rng.exponential(1 / wanted_per_s, sentences)).tolist()  # in order, so a heap
     last = waiting[-1]
     free = [0.0] * servers
-    again = (rng.random(9 * sentences) >= kept_share * HARMLESS_PASSED).tolist()
+    again = (rng.random(9 * sentences) >= kept).tolist()
     thinks = rng.exponential(20, 9 * sentences).tolist()
     took = []
     for asks, thinking in zip(again, thinks, strict=True):
@@ -117,10 +127,11 @@ def gpus(draw: Draw, offer: Offer) -> int:
     """The fewest GPUs that keep the limit at p99, by trying them, without a spare."""
     slots = SLOTS if offer.candidate == "written" else 1
     work = offer.figures["picture_s"]
-    least = draw.given["wanted"] / share(draw, offer.candidate) / HARMLESS_PASSED * work / slots
+    kept = 1 / looked_and_drawn(share(draw, offer.candidate), draw.given["unsafe"])[1]
+    least = draw.given["wanted"] / kept * work / slots
     for count in itertools.count(max(1, int(least))):
         if count * slots > least * slots:
-            took = took_s(draw.given["wanted"], share(draw, offer.candidate), work, count * slots)
+            took = took_s(draw.given["wanted"], kept, work, count * slots)
             if np.quantile(took, 0.99) <= draw.given["limit"]:
                 return count
     raise AssertionError("more GPUs always wait less")
@@ -129,26 +140,47 @@ def gpus(draw: Draw, offer: Offer) -> int:
 def test_fleets_are_what_editors_need(scenario: Scenario) -> None:
     for draw in scenario.draws[::3]:
         wanted = gpus(draw, draw.best)
-        assert abs(draw.best.figures["gpus"] - 1 - wanted) <= max(1, round(0.07 * wanted))
+        assert 0 <= draw.best.figures["gpus"] - 1 - wanted <= max(1, round(0.07 * wanted))  # never too few, and a spare
 
 
 def test_kept_and_looked_at_are_counted(scenario: Scenario) -> None:
     for draw in scenario.draws[::4]:
         for candidate in SHARES:
             figures = next(offer for offer in draw.offers if offer.candidate == candidate).figures
-            looks, drawn = looked_and_drawn(share(draw, candidate))
-            assert figures["kept"] == pytest.approx(1 / drawn, rel=0.01)
-            assert figures["look_usd"] == pytest.approx(1000 * draw.given["look"] * looks, rel=0.01)
+            looks, drawings = looked_and_drawn(share(draw, candidate), draw.given["unsafe"])
+            assert figures["kept"] == pytest.approx(1 / drawings, rel=0.003)
+            assert figures["look_usd"] == pytest.approx(1000 * draw.given["look"] * looks, rel=0.003)
+
+
+def answers(scenario: Scenario, id: str) -> list[float]:
+    """An estimate's answer in each draw."""
+    return next([one.answer for one in found] for question, found in questions(scenario) if question.id == f"text-to-image-{id}")
 
 
 def test_what_the_filter_stops_is_counted(scenario: Scenario) -> None:
-    rng = np.random.default_rng(2)
-    for bad_share in (0.005, 0.02):
-        bad = rng.random(2_000_000) < bad_share
-        stopped = rng.random(bad.size) < np.where(bad, 0.95, 1 - HARMLESS_PASSED)
-        names = {"unsafe": bad_share, "caught": 0.95, "passed": HARMLESS_PASSED}
-        asked = next(one for one in scenario.round.estimates if one.id == "flagged").answer.expr
-        assert compiled(str(asked))(names) == pytest.approx(bad[stopped].mean(), rel=0.02)
+    """The round's own filter, in every draw, and what its texts say of it."""
+    for draw, answer in zip(scenario.draws, answers(scenario, "flagged"), strict=True):
+        bad, stopped = drawn(draw.given["unsafe"])
+        assert answer == pytest.approx(bad[stopped].mean(), rel=0.02)
+    assert "a filter stops 95% of these, and one harmless picture in fifty" in " ".join(scenario.round.prompt.split())
+    flagged = next(found for question, found in questions(scenario) if question.id == "text-to-image-flagged")
+    assert all("stops 95% of these, and 2% of what is harmless" in one.prompt for one in flagged)
+
+
+def test_estimates_are_what_a_count_finds(scenario: Scenario) -> None:
+    wanted = {id: answers(scenario, id) for id in ("work", "steps-that-fit", "looks", "fleet")}
+    guided_pass, decoder = nm.preset("sdxl").flops(), nm.preset("sdxl-vae-decoder").flops()
+    for number, draw in enumerate(scenario.draws):
+        given = draw.given
+        drawings = looked_and_drawn(given["large_kept"], given["unsafe"])[1]
+        assert wanted["work"][number] == pytest.approx(sum([decoder, *[guided_pass] * 50]) * drawings, rel=0.003)
+        left = given["limit"] - slow_s("sdxl-decoder", 1, "l4") - slow_s("filter", 1, "l4")
+        assert wanted["steps-that-fit"][number] == pytest.approx(left / slow_s("sdxl", 2, "l4"), rel=1e-6)
+        looks = looked_and_drawn(given["gan_kept"], given["unsafe"])[0]
+        assert wanted["looks"][number] == pytest.approx(1000 * looks * given["look"], rel=0.005)
+        if number < 6:
+            few = next(one for one in draw.offers if (one.candidate, one.device) == ("few", "l4"))
+            assert wanted["fleet"][number] == pytest.approx(gpus(draw, few), abs=1)
 
 
 @pytest.mark.parametrize("number", [0, 2, 4, 12])
@@ -158,7 +190,7 @@ def test_nothing_cheaper_holds(scenario: Scenario, number: int) -> None:
 
     def usd(offer: Offer, hired: float) -> float:
         gpu_usd = hired * nm.device(offer.device).price_usd_per_hour / 3600 / (MEAN * draw.given["wanted"])
-        return 1000 * (gpu_usd + draw.given["look"] * looked_and_drawn(share(draw, offer.candidate))[0])
+        return 1000 * (gpu_usd + draw.given["look"] * looked_and_drawn(share(draw, offer.candidate), draw.given["unsafe"])[0])
 
     chosen = usd(draw.best, gpus(draw, draw.best) + 1)
     one = usd(draw.best, 1) - usd(draw.best, 0)
@@ -167,6 +199,6 @@ def test_nothing_cheaper_holds(scenario: Scenario, number: int) -> None:
         if offer.figures["picture_s"] >= draw.given["limit"] or offer == draw.best:
             continue
         work = offer.figures["picture_s"] / (SLOTS if offer.candidate == "written" else 1)
-        drawn = draw.given["wanted"] * looked_and_drawn(share(draw, offer.candidate))[1]
-        if usd(offer, 1 + drawn * work) < chosen:  # else not even a full fleet is cheaper
+        drawings = draw.given["wanted"] * looked_and_drawn(share(draw, offer.candidate), draw.given["unsafe"])[1]
+        if usd(offer, 1 + drawings * work) < chosen:  # else not even a full fleet is cheaper
             assert usd(offer, gpus(draw, offer) + 1) >= chosen - one

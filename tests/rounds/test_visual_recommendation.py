@@ -59,7 +59,7 @@ def machines(draw: Draw, offer: Offer, queue: type) -> tuple[int, float]:
     anew = 30 / 7 * catalogue if offer.candidate in ("trained", "at-request") else 0.0
     if offer.candidate == "at-request":
         seen = views(draw, np.random.default_rng(5))
-        return int(np.ceil(given["requests"] * 4 * seen.sum() / len(seen) * work)), anew
+        return int(np.ceil(given["requests"] * 4 * seen.sum() / len(seen) * work)), anew + 30 * day
     peak = 3 * given["uploads"] / 86400
     # Photos come in hundreds, so that a queue of minutes is quickly played; a hundred of them is still a fraction of a minute.
     uploads = queue(peak / 100, lambda rng, count: np.full(count, 100 * work), 4000)
