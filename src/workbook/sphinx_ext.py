@@ -17,11 +17,20 @@ def setup(app: Any) -> dict[str, Any]:
     own = (roles, let, formula, chart, what_if, compare, machine, pages, reading, terms, cheat_sheet, study_plan, bibliography)
     for part in (*own, self_check, rounds, practice, labs):
         part.setup(app)
-    app.connect("env-updated", write_in_parallel)
-    # Pages share a counter of charts and the extension's state in the environment: read them one after another.
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
+    app.connect("builder-inited", work_in_parallel)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def write_in_parallel(app: Any, env: Any) -> None:
-    """Sphinx ``env-updated``: pages are written by a process for each core. Jupyter Book has no option for it, and they are read by one."""
+#: Extensions that do not say whether pages may be read side by side: one copies files at the end, the other is switched off.
+SILENT = ("sphinx-mathjax-offline", "sphinx_multitoc_numbering")
+
+
+def work_in_parallel(app: Any) -> None:
+    """Sphinx ``builder-inited``: pages are read and written by a process for each core. Jupyter Book has no option for it.
+
+    What a page needs when it is written, it keeps in ``env.metadata`` or its own document: reading leaves nothing else behind.
+    """
     app.parallel = 1 + (os.cpu_count() or 1)
+    for name in SILENT:
+        if name in app.extensions:
+            app.extensions[name].parallel_read_safe = True

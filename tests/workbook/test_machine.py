@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from napkinmath import bert_base, charts, t4
@@ -22,6 +23,10 @@ def test_dots_on_a_measured_roof_are_modelled() -> None:
     assert "this cpu, measured" in str(charts.spec(dotted))
 
 
-def test_what_ran_stands_on_two_lines() -> None:
-    spec = charts.spec(charts.predicted_vs_measured([ROW]))
-    assert "split" in spec["layer"][0]["encoding"]["y"]["axis"]["labelExpr"]
+def test_what_ran_and_its_sizes_stand_on_lines_of_their_own() -> None:
+    names = {
+        "bert-base batch=1 seq=128": ["bert-base", "batch=1 seq=128"],
+        "8 pairs judged by minilm-l6": ["8 pairs judged by", "minilm-l6"],
+    }
+    spec = charts.spec(charts.predicted_vs_measured([ROW | {"name": name} for name in names]))
+    assert json.dumps(names) in spec["layer"][0]["encoding"]["y"]["axis"]["labelExpr"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,13 +38,13 @@ def predicted_vs_measured(rows: Iterable[Mapping[str, Any]]) -> alt.Chart:
         )
     if not table:
         raise InputError("rows: none to draw; expected mappings with name, predicted_s and measured_s")
+    lines = {row["name"]: _label(row["name"]) for row in table}
     base = alt.Chart(inline(table)).encode(
-        # What ran on one line, its sizes on the next.
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelExpr="split(replace(datum.label, ' ', '|'), '|')")),
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=160, labelExpr=f"{json.dumps(lines)}[datum.label]")),
         tooltip=[f"{key}:N" for key in table[0]],
     )
     scale = alt.Scale(type="log", nice=False, padding=12)
-    axis = alt.Axis(tickCount=6, format="~g", gridOpacity=0.15)
+    axis = alt.Axis(tickCount=6, format="~g", gridOpacity=0.15, labelFlush=20)  # a number at the edge stays inside
     color = alt.Color("series:N", scale=alt.Scale(domain=["modelled", "measured"], range=[MODELLED, MEASURED]))
     interval = base.mark_rule(strokeWidth=9, opacity=0.3, strokeCap="round", color=MODELLED).encode(
         x=alt.X("from (ms):Q", scale=scale, axis=axis, title="milliseconds"), x2="to (ms):Q"
@@ -51,7 +53,15 @@ def predicted_vs_measured(rows: Iterable[Mapping[str, Any]]) -> alt.Chart:
         base.transform_calculate(series="'modelled'").mark_tick(thickness=3, size=18, opacity=1).encode(x="predicted (ms):Q", color=color)
     )
     measured = base.transform_calculate(series="'measured'").mark_point(size=90).encode(x="measured (ms):Q", color=color)
-    return finish(alt.layer(interval, modelled, measured), "measured", height=max(90, 34 * len(table)))
+    height = sum(max(34, 17 * len(lines[row["name"]])) for row in table)
+    return finish(alt.layer(interval, modelled, measured), "measured", height=max(90, height))
+
+
+def _label(name: str) -> list[str]:
+    """What ran, and its sizes (``batch=8``) on lines of their own."""
+    words = name.split()
+    sizes = next((index for index, word in enumerate(words) if "=" in word), len(words))
+    return [line for part in (words[:sizes], words[sizes:]) for line in textwrap.wrap(" ".join(part), 24)]
 
 
 def sweep(

@@ -138,15 +138,22 @@ def index(app: Sphinx, context: Mapping[str, Any]) -> dict[str, Any]:
     return {"rounds": rounds, "chapters": chapters, "stages": stages, "points": POINTS, "review": link(review) if review else ""}
 
 
+def keep_draws(app: Sphinx, doctree: nodes.document) -> None:
+    """Sphinx ``doctree-read``: a round's draws, computed for its page already, as the script that :func:`fill_in` writes with the page."""
+    known = app.env.metadata[app.env.docname]
+    if "round" in known:
+        scenario = load(folder(Path(app.env.doc2path(app.env.docname)).parent) / f"{known['round']}.yml")
+        text = json.dumps(data(scenario), ensure_ascii=False, separators=(",", ":"))
+        known["round_draws"] = f"window.mockRound.loaded({json.dumps(scenario.name)}, {text});\n"
+
+
 def fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Sphinx ``html-page-context``: a round's draws with its page; on the practice page the index, its scripts and style."""
     known = app.env.metadata.get(page, {})
-    if "round" in known:
-        scenario = load(folder(Path(app.env.doc2path(page)).parent) / f"{known['round']}.yml")
-        text = json.dumps(data(scenario), ensure_ascii=False, separators=(",", ":"))
-        path = Path(app.outdir) / "_static" / script_path(scenario.name)
+    if "round_draws" in known:
+        path = Path(app.outdir) / "_static" / script_path(known["round"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, f"window.mockRound.loaded({json.dumps(scenario.name)}, {text});\n")
+        write_text(path, known["round_draws"])
     if "mock_round" not in known:
         return
     found = index(app, context)
@@ -162,4 +169,5 @@ def fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
 def setup(app: Sphinx) -> None:
     app.add_directive("mock-round", MockRound)
     rewrite_with_any_page(app, "mock_round")
+    app.connect("doctree-read", keep_draws)
     app.connect("html-page-context", fill_in)
