@@ -28,3 +28,11 @@ def test_a_counter_answers_in_a_process_of_its_own(benchmark):
 )
 def test_a_counter_without_a_count_says_why(benchmark, stderr, says):
     assert benchmark("counters").reason("thop", stderr).startswith(says)
+
+
+def test_the_long_run_of_batching_takes_its_server_from_the_lab(benchmark):
+    *cells, run = benchmark("batching").cells(300)
+    assert any("async def compare(" in source for source in cells)
+    assert not any("commit_guess(" in source.partition("import")[0] for source in cells)
+    assert run.startswith("plan, requests = (('/one', 0.5)")
+    compile("\n".join(cells[:2]), "cells", "exec")
