@@ -111,8 +111,8 @@ def row(first: str, *rest: str) -> str:
 
 
 def device_name(key: str) -> str:
-    """The vendor's name for a device, without what stands in brackets behind it."""
-    return str(napkinmath.device(key).title).partition(" (")[0]
+    """A device's name, as a table has room for it: without its vendor, and what stands in brackets behind it."""
+    return str(napkinmath.device(key).title).partition(" (")[0].removeprefix("NVIDIA ").removeprefix("Intel ")
 
 
 def columns(scenario: Scenario) -> list[str]:
@@ -121,8 +121,9 @@ def columns(scenario: Scenario) -> list[str]:
 
 
 def cells(scenario: Scenario, offer: Offer) -> list[str]:
-    """An offer's figures as readers see them."""
-    return [shown(offer.figures[name], scenario.round.columns[name].unit).text for name in columns(scenario)]
+    """An offer's figures as readers see them in a table, whose heads say of what a rate is."""
+    texts = (shown(offer.figures[name], scenario.round.columns[name].unit).text for name in columns(scenario))
+    return [text.replace(" requests/s", "/s") for text in texts]
 
 
 def leading(scenario: Scenario, draw: Draw) -> list[Offer]:
