@@ -22,7 +22,7 @@ def predicted_vs_measured(rows: Iterable[Mapping[str, Any]]) -> alt.Chart:
     Raises:
         InputError: no rows, or a row without one of the three.
     """
-    table = []
+    table: list[dict[str, Any]] = []
     for row in rows:
         require(row, "name", "predicted_s", "measured_s")
         predicted, measured = float(row["predicted_s"]), float(row["measured_s"])
@@ -40,7 +40,12 @@ def predicted_vs_measured(rows: Iterable[Mapping[str, Any]]) -> alt.Chart:
         raise InputError("rows: none to draw; expected mappings with name, predicted_s and measured_s")
     lines = {row["name"]: _label(row["name"]) for row in table}
     base = alt.Chart(inline(table)).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=160, labelExpr=f"{json.dumps(lines)}[datum.label]")),
+        y=alt.Y(
+            "name:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(labelLimit=160, labelOverlap=False, labelExpr=f"{json.dumps(lines)}[datum.label]"),
+        ),
         tooltip=[f"{key}:N" for key in table[0]],
     )
     scale = alt.Scale(type="log", nice=False, padding=12)
