@@ -8,10 +8,6 @@ import pytest
 from workbook.rounds.scenario import Draw, Scenario
 
 
-def test_the_choice_changes(scenario: Scenario) -> None:
-    assert len({draw.best.candidate for draw in scenario.draws}) >= 4
-
-
 def test_letters_filed_right_are_those_that_are_counted(scenario: Scenario) -> None:
     """Letters whose kind stands early or late, a model that errs, and a guess among forty kinds where it sees nothing."""
     rng = np.random.default_rng(7)

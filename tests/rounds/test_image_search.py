@@ -27,10 +27,6 @@ def offer(draw: Draw, candidate: str, device: str = "xeon-8480") -> Offer:
     return next(one for one in draw.offers if (one.candidate, one.device) == (candidate, device))
 
 
-def test_the_choice_changes(scenario: Scenario) -> None:
-    assert len({draw.best.candidate for draw in scenario.draws}) >= 4
-
-
 # Bytes: what an index of faiss grows by with each vector ------------------------------------------------------------------
 
 

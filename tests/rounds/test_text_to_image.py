@@ -29,10 +29,6 @@ def share(draw: Draw, candidate: str) -> float:
     return draw.given[SHARES[candidate]] - (0.06 if candidate == "large-few" else 0)
 
 
-def test_the_choice_changes(scenario: Scenario) -> None:
-    assert len({draw.best.candidate for draw in scenario.draws}) >= 4
-
-
 # A picture's time ---------------------------------------------------------------------------------------------------------
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 from napkinmath.files import write_text
@@ -25,6 +27,7 @@ from .schedule import INTERVALS
 from .web import LEVEL_NAMES, script, table
 
 SCRIPTS = ("self-check-grader.js", "self-check-progress.js", "self-check.js", "self-check-review.js")
+STYLES = ("self-check.css",)
 INDEX = "<!-- self-check index -->"
 _ITEM = re.compile(r'<div class="sc-item" id="([^"]+)".*?</details></div>', re.DOTALL)
 _DATA = re.compile(r'<script type="application/json" class="sc-data">(.*?)</script>', re.DOTALL)
@@ -90,14 +93,30 @@ def _fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
         for name in app.env.collect_relations()
         if app.env.metadata.get(name, {}).get("self_check")
     ]
-    links = "".join(f'<li><a href="{html.escape(one["href"])}">{html.escape(one["title"])}</a></li>' for one in chapters)
-    fallback = f"<noscript><p>This page needs JavaScript. The chapters ask the same questions without it:</p><ul>{links}</ul></noscript>"
-    context["body"] = context["body"].replace(
-        INDEX, fallback + _filters(chapters) + script(chapters, "sc-index") + script(table(), "sc-table")
-    )
-    for name in SCRIPTS:
+    without = f"<p>This page needs JavaScript. The chapters ask the same questions without it:</p><ul>{links(chapters)}</ul>"
+    place_index(app, context, INDEX, without, _filters(chapters) + script(chapters, "sc-index"), SCRIPTS, STYLES)
+
+
+def links(pages: Iterable[Mapping[str, Any]]) -> str:
+    """Items of a list that lead to pages, of which each has an ``href`` and a ``title``."""
+    return "".join(f'<li><a href="{html.escape(one["href"])}">{html.escape(one["title"])}</a></li>' for one in pages)
+
+
+def place_index(
+    app: Sphinx, context: dict[str, Any], place: str, without: str, index: str, scripts: Iterable[str], styles: Iterable[str]
+) -> None:
+    """Put an index of all pages, and the grader's table, in the ``place`` that a page's frame left; ``without`` scripts, a text."""
+    context["body"] = context["body"].replace(place, f"<noscript>{without}</noscript>{index}{script(table(), 'sc-table')}")
+    for name in scripts:
         app.add_js_file(name, loading_method="defer")
-    app.add_css_file("self-check.css")
+    for name in styles:
+        app.add_css_file(name)
+
+
+def address(env: BuildEnvironment, link: Callable[[str], str]) -> str:
+    """Where the review page stands, as a page's ``link`` writes it; nothing in a book without one."""
+    page = next((page for page, known in env.metadata.items() if "self_check_review" in known), None)
+    return link(page) if page else ""
 
 
 def _filters(chapters: list[dict[str, Any]]) -> str:

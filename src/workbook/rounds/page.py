@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 import napkinmath
 from napkinmath.errors import InputError, did_you_mean
@@ -39,6 +40,12 @@ def folder(start: Path) -> Path:
     return bank.find_root(start) / "rounds"
 
 
+def path_of(env: BuildEnvironment) -> Path:
+    """The round's file of the page that is being read."""
+    page = Path(env.doc2path(env.docname))
+    return folder(page.parent) / f"{page.stem}.yml"
+
+
 class RoundDirective(SelfCheck):
     """One part of a round."""
 
@@ -55,7 +62,7 @@ class RoundDirective(SelfCheck):
             "samples": self.samples,
         }
         part = self.arguments[0]
-        path = folder(Path(self.env.doc2path(self.env.docname)).parent) / f"{self.env.docname.rpartition('/')[2]}.yml"
+        path = path_of(self.env)
         self.env.note_dependency(str(path))
         try:
             if part not in parts:

@@ -7,7 +7,6 @@ works from a file. Estimates are the self-check's questions, loaded as the revie
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,11 +18,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from napkinmath.files import write_text
 
-from ..questions.review import rewrite_with_any_page, script_of
-from ..questions.web import script, table
+from ..questions.review import address, links, place_index, rewrite_with_any_page, script_of
+from ..questions.web import script
 from ..site.reading import CHAPTER
 from .estimates import shown, turn
-from .page import cells, columns, device_name, filled, folder, html_node
+from .page import cells, columns, device_name, filled, html_node, path_of
 from .scenario import Draw, Scenario, load
 from .schema import STAGES
 
@@ -133,16 +132,15 @@ def index(app: Sphinx, context: Mapping[str, Any]) -> dict[str, Any]:
         for page in pages
         if "round" not in env.metadata[page]
     }
-    review = next((page for page, known in env.metadata.items() if "self_check_review" in known), None)
     stages = [{"key": key, "title": STAGE_TITLES[key], "minutes": minutes} for key, minutes in STAGES.items()]
-    return {"rounds": rounds, "chapters": chapters, "stages": stages, "points": POINTS, "review": link(review) if review else ""}
+    return {"rounds": rounds, "chapters": chapters, "stages": stages, "points": POINTS, "review": address(env, link)}
 
 
 def keep_draws(app: Sphinx, doctree: nodes.document) -> None:
     """Sphinx ``doctree-read``: a round's draws, computed for its page already, as the script that :func:`fill_in` writes with the page."""
     known = app.env.metadata[app.env.docname]
     if "round" in known:
-        scenario = load(folder(Path(app.env.doc2path(app.env.docname)).parent) / f"{known['round']}.yml")
+        scenario = load(path_of(app.env))
         text = json.dumps(data(scenario), ensure_ascii=False, separators=(",", ":"))
         known["round_draws"] = f"window.mockRound.loaded({json.dumps(scenario.name)}, {text});\n"
 
@@ -157,13 +155,8 @@ def fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
     if "mock_round" not in known:
         return
     found = index(app, context)
-    links = "".join(f'<li><a href="{html.escape(one["href"])}">{html.escape(one["title"])}</a></li>' for one in found["rounds"])
-    fallback = f"<noscript><p>Without JavaScript, take a round's page, its rubric and its three answers:</p><ul>{links}</ul></noscript>"
-    context["body"] = context["body"].replace(INDEX, fallback + script(found, "mr-index") + script(table(), "sc-table"))
-    for name in SCRIPTS:
-        app.add_js_file(name, loading_method="defer")
-    for name in STYLES:
-        app.add_css_file(name)
+    without = f"<p>Without JavaScript, take a round's page, its rubric and its three answers:</p><ul>{links(found['rounds'])}</ul>"
+    place_index(app, context, INDEX, without, script(found, "mr-index"), SCRIPTS, STYLES)
 
 
 def setup(app: Sphinx) -> None:

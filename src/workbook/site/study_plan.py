@@ -6,7 +6,6 @@ Questions are those of the self-check, loaded as the review page loads them.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -15,8 +14,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from ..questions.review import rewrite_with_any_page, script_of
-from ..questions.web import script, table
+from ..questions.review import address, links, place_index, rewrite_with_any_page, script_of
+from ..questions.web import script
 from .reading import CHAPTER, MINUTES
 
 QUESTIONS = 25
@@ -88,8 +87,7 @@ def index(app: Sphinx, context: Mapping[str, Any]) -> dict[str, Any]:
             }
         )
     asked = [{"page": page, "id": one["id"], "version": one["version"], "kind": one["kind"]} for page, one in diagnostic(banks)]
-    review = next((page for page, known in env.metadata.items() if "self_check_review" in known), None)
-    return {"chapters": chapters, "asked": asked, "time_s": TIME_S, "review": link(review) if review else ""}
+    return {"chapters": chapters, "asked": asked, "time_s": TIME_S, "review": address(env, link)}
 
 
 def fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
@@ -97,13 +95,8 @@ def fill_in(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
     if "study_plan" not in app.env.metadata.get(page, {}):
         return
     found = index(app, context)
-    links = "".join(f'<li><a href="{html.escape(one["href"])}">{html.escape(one["title"])}</a></li>' for one in found["chapters"])
-    fallback = f"<noscript><p>Without JavaScript, take the chapters in the book's order:</p><ol>{links}</ol></noscript>"
-    context["body"] = context["body"].replace(INDEX, fallback + script(found, "sp-index") + script(table(), "sc-table"))
-    for name in SCRIPTS:
-        app.add_js_file(name, loading_method="defer")
-    for name in STYLES:
-        app.add_css_file(name)
+    without = f"<p>Without JavaScript, take the chapters in the book's order:</p><ol>{links(found['chapters'])}</ol>"
+    place_index(app, context, INDEX, without, script(found, "sp-index"), SCRIPTS, STYLES)
 
 
 def setup(app: Sphinx) -> None:
