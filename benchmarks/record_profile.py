@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", help="cpu, cuda or mps; the accelerator where not given")
     parser.add_argument("--budget", type=float, default=60, help="seconds of calibration")
     parser.add_argument("--rounds", type=int, choices=range(2, 10), default=ROUNDS, help="of measuring; two show the noise")
-    parser.add_argument("--seconds", type=float, default=3, help="of measuring one workload in one round")
+    parser.add_argument("--seconds", type=float, default=1, help="of measuring one workload in one round")
     parser.add_argument("--workloads", nargs="+", metavar="PRESET", choices=sorted({w.preset for w in development}), help="only these")
     parser.add_argument("--out", type=Path, default=PROFILES, help="folder to write to")
     args = parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ from .costmodel import Work
 from .errors import InputError
 from .grids import GRIDS
 from .kernels import Grid, Pools, Run
+from .measurement import undisturbed_median
 from .profile import Profile
 
-_PASSES = 3  # each sample is timed in every pass, far apart in time, so that a disturbance hits one of them only
-_SLICE_S = 0.012  # of timing one sample in one pass
+_ROUNDS = 8  # over all samples: each is timed once a round, between others, so that a disturbance of seconds hits few of its times
+_SHORT_S = 3e-4  # of timing a sample in a round: short operations several times
+_SLICE_S = 0.004  # the same on an accelerator, where operations are timed in bursts
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _LEAST = 3  # samples of every grid, however short the budget
 _OTHER_DTYPES_SHARE = 0.3  # of a grid's time, for each dtype beside fp32
@@ -25,8 +28,16 @@ _OTHER_DTYPES_SHARE = 0.3  # of a grid's time, for each dtype beside fp32
 @dataclass
 class _Case:
     work: Work
-    grid: Grid
+    pools: Pools
+    run: Run
     seconds: list[float] = field(default_factory=list)
+
+    def time(self, device: str) -> None:
+        """Once more, under the conditions of a model: the code is warm, the operands are as old as :attr:`Work.age` says."""
+        if device == "cpu":
+            self.seconds.append(_time_in_context(self.run, self.pools, self.work))
+        else:
+            self.seconds.append(_time(self.run, device, _SLICE_S))
 
 
 def calibrate(
@@ -62,6 +73,7 @@ def calibrate(
     budget_s = 15.0 if quick else budget_s
     report = progress or (lambda fraction, what: None)
     allocator = environment.steady_allocator()
+    environment.keep_kernels(2**14)
     if threads:
         torch.set_num_threads(threads)
     cache = environment.last_level_cache_bytes() if device == "cpu" else 64 * 2**20
@@ -70,22 +82,26 @@ def calibrate(
         report(0.0, "memory pools")
         cold_elements = min(max(3 * cache, 2**28), 2**29) // 4  # larger than the cache, and than any one weight of the grids
         pools = {dtype: Pools(device, getattr(torch, _TORCH_NAMES[dtype]), cold_elements) for dtype in dtypes}
+        torch.zeros(2**26, device=device)  # memory for all results: the system gives it once, page by page
         rates = [_rates(pools, device)]
         module_s, view_s = _overheads(pools["fp32"])
         deadline = begin + budget_s * 0.97
-        cases = _first_pass(pools, device, max(deadline - time.perf_counter(), 0.3) / _PASSES, report)
-        for number in range(1, _PASSES):
-            for index, case in enumerate(cases):
-                if time.perf_counter() > deadline:
+        cases = _first_round(pools, device, rates[0]["bandwidth"], max(deadline - time.perf_counter(), 0.3) / _ROUNDS, report)
+        order, started, shuffle = list(cases), time.perf_counter(), random.Random(0).shuffle
+        while time.perf_counter() < deadline:
+            shuffle(order)
+            for case in order:
+                case.time(device)
+                now = time.perf_counter()
+                report(1 / _ROUNDS + (1 - 1 / _ROUNDS) * min((now - started) / (deadline - started), 1.0), case.work.key)
+                if now > deadline:
                     break
-                case.seconds.append(_time(case.grid.build(pools[case.work.dtype], case.work.dims), device))
-                report((number + index / len(cases)) / _PASSES, case.work.key)
         rates.append(_rates(pools, device))
+    medians = [undisturbed_median(case.seconds) for case in cases]
     samples: dict[str, list[list[object]]] = {}
-    for case in cases:
-        samples.setdefault(case.work.key, []).append(
-            [list(case.work.dims), case.work.flops, case.work.bytes, statistics.median(case.seconds)]
-        )
+    for case, seconds in zip(cases, medians, strict=True):
+        work = case.work
+        samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, seconds])
     report(1.0, "done")
     return Profile(
         device=device,
@@ -100,7 +116,7 @@ def calibrate(
         bandwidths=[rate["bandwidth"] for rate in rates],
         module_s=module_s,
         view_s=view_s,
-        noise=statistics.median([max(c.seconds) / min(c.seconds) - 1 for c in cases if len(c.seconds) > 1] or [0.0]),
+        noise=statistics.median(_spread(case.seconds) for case in cases),
         samples=samples,
     )
 
@@ -110,8 +126,10 @@ def _accelerator() -> str:
     return "" if found == "cpu" else f" and {found}"
 
 
-def _first_pass(pools: dict[str, Pools], device: str, budget_s: float, report: Callable[[float, str], None]) -> list[_Case]:
-    """Draw and time samples, a few of every grid and then of the one that has had the least of its share, until the pass's time is over."""
+def _first_round(
+    pools: dict[str, Pools], device: str, bandwidth: float, budget_s: float, report: Callable[[float, str], None]
+) -> list[_Case]:
+    """Draw and time samples until a round over them takes the budget: a few of every grid, then of the one that has least of its share."""
     streams: list[tuple[Grid, Iterator[Work], float]] = []
     for dtype in pools:
         for grid in GRIDS:
@@ -119,20 +137,43 @@ def _first_pass(pools: dict[str, Pools], device: str, budget_s: float, report: C
                 streams.append((grid, grid.works(dtype), grid.share * (1.0 if dtype == "fp32" else _OTHER_DTYPES_SHARE)))
     spent, drawn = [0.0] * len(streams), [0] * len(streams)
     cases: list[_Case] = []
-    begin = time.perf_counter()
-    while (now := time.perf_counter()) < begin + budget_s or min(drawn) < _LEAST:
+    while (total := sum(spent)) < budget_s or min(drawn) < _LEAST:
         index = min(range(len(streams)), key=lambda i: (drawn[i] >= _LEAST, spent[i] / streams[i][2]))
         grid, works, _ = streams[index]
-        case = _Case(next(works), grid)
-        case.seconds.append(_time(grid.build(pools[case.work.dtype], case.work.dims), device))
-        spent[index] += time.perf_counter() - now
+        work = next(works)
+        case = _Case(work, pools[work.dtype], grid.build(pools[work.dtype], work.dims))
+        case.time(device)
+        # What timing it again will take: the first time, kernels are compiled as well.
+        spent[index] += _SHORT_S + 2 * case.seconds[0] + max(work.age - work.bytes, 0) / bandwidth if device == "cpu" else _SLICE_S
         drawn[index] += 1
         cases.append(case)
-        report(min((now - begin) / budget_s, 1.0) / _PASSES, case.work.key)
+        report(min(total / budget_s, 1.0) / _ROUNDS, case.work.key)
     return cases
 
 
-def _time(run: Run, device: str, slice_s: float = _SLICE_S) -> float:
+def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
+    """Seconds of one run; of a short one, the median of a few.
+
+    Between its writer's start and its reader's, an operand sees as much traffic as the writer's own, taken to be that of the
+    reader, and what is made to lie between.
+    """
+    between = max(work.age - work.bytes, 0.0)
+    times: list[float] = []
+    run()
+    begin = time.perf_counter()
+    while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
+        for operand in run.fresh:
+            operand.mul_(1)
+        pools.evict(between)
+        operands = run.operands()
+        start = time.perf_counter()
+        out = run.function(*operands)
+        times.append(time.perf_counter() - start)
+        del out
+    return statistics.median(times)
+
+
+def _time(run: Callable[[], object], device: str, slice_s: float) -> float:
     """Seconds of one run, the lower quartile of several; short ones in bursts, so that the clock or the device's queue costs little."""
 
     def burst(runs: int) -> float:
@@ -152,6 +193,12 @@ def _time(run: Run, device: str, slice_s: float = _SLICE_S) -> float:
     return sorted(times)[len(times) // 4]
 
 
+def _spread(times: list[float]) -> float:
+    """Half the distance between the quartiles, relative to the median."""
+    ordered = sorted(times)
+    return (ordered[3 * len(times) // 4] - ordered[len(times) // 4]) / 2 / statistics.median(times)
+
+
 def _rates(pools: dict[str, Pools], device: str) -> dict[str, float]:
     """Peak matmul rate by dtype, FLOP/s, and memory bandwidth, bytes/s: the best of a few runs."""
     import torch
@@ -164,7 +211,8 @@ def _rates(pools: dict[str, Pools], device: str) -> dict[str, float]:
     pool = pools["fp32"]
     rows, row = 2**13, 2**12
     vector, matrix = pool.hot(row), pool.cold(rows, row)
-    rates["bandwidth"] = 4.0 * rows * row / min(_time(lambda: torch.mv(matrix(), vector), device, 0.05) for _ in range(2))
+    readers: tuple[Run | Callable[[], object], ...] = (lambda: torch.mv(matrix(), vector), lambda: matrix().sum())
+    rates["bandwidth"] = 4.0 * rows * row / min(_time(read, device, 0.05) for read in readers)
     return rates
 
 
@@ -173,4 +221,4 @@ def _overheads(pool: Pools) -> tuple[float, float]:
     import torch
 
     x, identity = pool.hot(8, 8), torch.nn.Identity()
-    return _time(lambda: identity(x), "cpu"), _time(lambda: x.view(4, 16), "cpu")
+    return _time(lambda: identity(x), "cpu", 0.01), _time(lambda: x.view(4, 16), "cpu", 0.01)

@@ -33,20 +33,31 @@ _LAW_OF_KIND = {"norm": "layer_norm", "elementwise": "mul", "pool": "reduce"} | 
 }
 
 
+#: Values of a map up to which PyTorch multiplies a lone one itself on a CPU and does not ask oneDNN (``ConvParams::use_mkldnn``).
+SMALL_MAP = 20480
+
+#: Once so many bytes have gone through the caches, nothing of what was there before is left.
+COLD_BYTES = 2**26
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One execution of an operation, as a law sees it.
 
     Attributes:
-        law: class of operation: ``gemm`` (tokens, d_in, d_out, and 2 where the weight is stored [d_out, d_in], else 1), ``gemm.hot``
-            (the same with the weights in cache), ``bmm`` (batch, m, k, n), ``attention``, ``attention.causal`` or ``attention.masked``
-            (batch * heads, seq, context, d_head), ``conv``, ``conv.pointwise``, ``conv.depthwise``, ``conv.transposed`` or ``conv1d``
-            (batch, side of the output, in and out channels of a group, kernel, stride, :func:`aligned`), ``recurrent`` (steps, batch,
-            d_in, d_hidden), ``gather.bag`` (bags, rows in a bag, values in a row), or a bandwidth-bound class (rows, values in a row).
+        law: class of operation: ``gemm`` (tokens, d_in, d_out, and 2 where the weight is stored [d_out, d_in], else 1), ``gemv`` (the
+            same with one token: libraries have other kernels for it), ``gemm.hot`` and ``gemv.hot`` (with the weights in cache),
+            ``bmm`` (batch, m, k, n), ``attention``, ``attention.causal`` or ``attention.masked`` (batch * heads, seq, context, d_head),
+            ``conv``, ``conv.pointwise``, ``conv.small`` (one map, no larger than :data:`SMALL_MAP`), ``conv.depthwise``,
+            ``conv.transposed`` or ``conv1d`` (batch, side of the output, in and out channels of a group, kernel, stride, :func:`aligned`),
+            ``recurrent`` (steps, batch, d_in, d_hidden), ``gather.bag`` (bags, rows in a bag, values in a row), or a bandwidth-bound
+            class (rows, values in a row).
         dtype: element type of the operands.
         dims: the sizes above.
         flops: matrix FLOPs; 0 for the bandwidth-bound classes.
         bytes: bytes read and written.
+        age: bytes moved since the operation began that wrote the operands, which says in which cache they still are; 0 where a class
+            does not ask.
     """
 
     law: str
@@ -54,6 +65,7 @@ class Work:
     dims: tuple[int, ...]
     flops: float
     bytes: float
+    age: float = 0.0
 
     @property
     def key(self) -> str:
@@ -76,18 +88,20 @@ def work_of(op: Op, weights_hot: bool = False, cache_bytes: int = 0) -> Work | N
     operator = op.op.removeprefix("aten.").split(".")[0].rstrip("_")
     flops, moved = op.flops / op.count, op.bytes_moved / op.count
     layout = dict(op.layout)
+    age = moved + min(max(layout.get("age", COLD_BYTES) - moved, 0.0), COLD_BYTES)
     if op.kind == "attention" and len(op.shape) >= 2:
         (*batch, seq, d_head), (*_, context, _) = op.shape[:2]
         variant = ".causal" if layout.get("causal") else ".masked" if layout.get("masked") else ""
-        return Work("attention" + variant, op.dtype, (math.prod(batch), seq, context, d_head), flops, moved)
+        return Work("attention" + variant, op.dtype, (math.prod(batch), seq, context, d_head), flops, moved, age)
     if op.kind == "matmul" and len(op.shape) == 2:
         (matrices, tokens, d_in), (_, _, d_out) = op.shape
         if matrices > 1:
-            return Work("bmm", op.dtype, (matrices, tokens, d_in, d_out), flops, moved)
+            return Work("bmm", op.dtype, (matrices, tokens, d_in, d_out), flops, moved, age)
         read_before = op.params == 0 and layout.get("weight_bytes", 0) <= cache_bytes / 2
         cold = "weight_bytes" in layout and not (weights_hot or read_before)
         stored = 2 if layout.get("transposed") else 1
-        return Work("gemm" if cold else "gemm.hot", op.dtype, (tokens, d_in, d_out, stored), flops, moved)
+        law = ("gemv" if tokens == 1 else "gemm") + ("" if cold else ".hot")
+        return Work(law, op.dtype, (tokens, d_in, d_out, stored), flops, moved)
     if op.kind == "conv" and len(op.shape) == 2:
         return _conv_work(op, layout, flops, moved)
     if op.kind == "recurrent" and len(op.shape) == 3:
@@ -96,25 +110,30 @@ def work_of(op: Op, weights_hot: bool = False, cache_bytes: int = 0) -> Work | N
     if operator == "_embedding_bag" and len(op.shape) >= 3:
         (_, row), (looked_up,), (bags,) = op.shape[:3]
         return Work("gather.bag", op.dtype, (bags, max(looked_up // max(bags, 1), 1), row), 0.0, moved)
+    return _bandwidth_work(op, operator, moved, age)
+
+
+def _bandwidth_work(op: Op, operator: str, moved: float, age: float) -> Work | None:
+    """An operation that moves more than it computes, as rows of values; None where no law covers it."""
     law = _LAW_OF_OPERATOR.get(operator) or _LAW_OF_KIND.get(op.kind)
     if law is None or not op.bytes_moved:
         return None
-    if law == "copy" and layout.get("contiguous") is False:
+    if law == "copy" and ("contiguous", False) in op.layout:
         law = "copy.strided"
     if law in ("batch_norm", "pool"):
         planes, positions = math.prod(op.shape[0][:2]), max(math.prod(op.shape[0][2:]), 1)
         size = positions if law == "batch_norm" else max(round(math.sqrt(positions) / 2), 1)  # side of the pooled map
-        return Work(law, op.dtype, (planes, size), 0.0, moved)
+        return Work(law, op.dtype, (planes, size), 0.0, moved, age)
     row = max((shape[-1] for shape in op.shape if shape), default=1)
     values = max((math.prod(shape) for shape in op.shape), default=1)
     if law == "gather" and len(op.shape) >= 2:
-        values = row * math.prod(op.shape[-1])  # the rows that are looked up, however large the table is
-    return Work(law, op.dtype, (max(values // max(row, 1), 1), max(row, 1)), 0.0, moved)
+        values, age = row * math.prod(op.shape[-1]), 0.0  # the rows that are looked up, however large the table is
+    return Work(law, op.dtype, (max(values // max(row, 1), 1), max(row, 1)), 0.0, moved, age)
 
 
 def _conv_work(op: Op, layout: dict[str, Any], flops: float, moved: float) -> Work | None:
     """A convolution as its law sees it; None for three dimensions and for transposed ones in one."""
-    (batch, _, *spatial), weight = op.shape
+    (batch, channels, *spatial), weight = op.shape
     if len(spatial) > 2:
         return None
     transposed, groups = bool(layout.get("transposed")), layout.get("groups", 1)
@@ -129,5 +148,7 @@ def _conv_work(op: Op, layout: dict[str, Any], flops: float, moved: float) -> Wo
         law, d_in = "conv.depthwise", d_out
     else:
         law = "conv1d" if len(spatial) == 1 else "conv.transposed" if transposed else "conv.pointwise" if kernel == 1 else "conv"
+        if law in ("conv", "conv.pointwise") and batch == groups == 1 and op.dtype == "fp32" and min(taps) <= 3:
+            law = "conv.small" if channels * math.prod(spatial) <= SMALL_MAP else law
         batch, d_out = batch * groups, max(d_out // groups, 1)  # groups run one beside another, as a batch does
     return Work(law, op.dtype, (batch, side, d_in, d_out, kernel, stride, aligned(d_in, d_out)), flops, moved)

@@ -28,6 +28,14 @@ def steady_allocator() -> str:
     return f"{platform.system()} default"
 
 
+def keep_kernels(count: int) -> None:
+    """Let oneDNN keep so many compiled kernels (1024 otherwise), so that a calibration does not compile its own at every visit.
+
+    Holds where oneDNN has not run yet in this process; a wish for another number in the environment stands.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(count))
+
+
 def cpu_model() -> str:
     """The processor's name, as the system tells it."""
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
-from .costmodel import aligned
+from .costmodel import SMALL_MAP, aligned
 from .kernels import Axis, Build, Choice, Grid, Pools, Run
 
 
@@ -16,7 +17,7 @@ def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
     x, bias = pools.hot(tokens, d_in), pools.hot(d_out, at=3)
     shape = (d_out, d_in) if stored == 2 else (d_in, d_out)
     weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
-    return lambda: torch.addmm(bias, x, weight().t() if stored == 2 else weight())
+    return Run(torch.addmm, lambda: (bias, x, weight().t() if stored == 2 else weight()), (x,))
 
 
 def _gemm_hot(pools: Pools, dims: tuple[int, ...]) -> Run:
@@ -28,7 +29,7 @@ def _bmm(pools: Pools, dims: tuple[int, ...]) -> Run:
 
     batch, m, k, n = dims
     left, right = pools.hot(batch, m, k), pools.hot(batch, k, n, at=1)
-    return lambda: torch.bmm(left, right)
+    return Run(torch.bmm, lambda: (left, right), (left, right))
 
 
 def _attention(causal: bool = False, masked: bool = False) -> Build:
@@ -40,7 +41,8 @@ def _attention(causal: bool = False, masked: bool = False) -> Build:
         q = pools.hot(1, seq, heads, d_head).transpose(1, 2)
         k, v = (pools.hot(1, context, heads, d_head, at=at).transpose(1, 2) for at in (1, 2))
         mask = pools.hot(1, 1, seq, context, at=3) if masked else None
-        return lambda: torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        attend = functools.partial(torch.nn.functional.scaled_dot_product_attention, attn_mask=mask, is_causal=causal)
+        return Run(attend, lambda: (q, k, v), (q, k, v))
 
     return build
 
@@ -51,27 +53,30 @@ def _rowwise(name: str) -> Build:
         import torch.nn.functional as F
 
         x, y, scale = pools.hot(*dims), pools.hot(*dims, at=1), pools.hot(dims[1], at=3)
-        run: dict[str, Run] = {
-            "add": lambda: x + y,
-            "mul": lambda: x * 0.5,
-            "pow": lambda: torch.pow(x, 3.0),
-            "tanh": lambda: torch.tanh(x),
-            "gelu": lambda: F.gelu(x),
-            "silu": lambda: F.silu(x),
-            "softmax": lambda: torch.softmax(x, -1),
-            "layer_norm": lambda: F.layer_norm(x, (dims[1],), scale, scale),
-            "reduce": lambda: x.sum(-1),
-            "copy": lambda: x.clone(),
+        functions: dict[str, tuple[Any, ...]] = {
+            "add": (torch.add, x, y),
+            "mul": (torch.mul, x, 0.5),
+            "pow": (torch.pow, x, 3.0),
+            "tanh": (torch.tanh, x),
+            "gelu": (F.gelu, x),
+            "silu": (F.silu, x),
+            "softmax": (torch.softmax, x, -1),
+            "layer_norm": (F.layer_norm, x, (dims[1],), scale, scale),
+            "reduce": (torch.sum, x, -1),
+            "copy": (torch.clone, x),
         }
-        return run[name]
+        function, *operands = functions[name]
+        return Run(function, lambda: tuple(operands), (x, y) if name == "add" else (x,))
 
     return build
 
 
 def _strided_copy(pools: Pools, dims: tuple[int, ...]) -> Run:
+    import torch
+
     rows, row = dims
     swapped = pools.hot(rows // _SWAPPED, _SWAPPED, row).transpose(0, 1)  # as heads and positions are
-    return lambda: swapped.contiguous()
+    return Run(torch.Tensor.contiguous, lambda: (swapped,), (swapped,))
 
 
 def _gather(pools: Pools, dims: tuple[int, ...]) -> Run:
@@ -80,7 +85,7 @@ def _gather(pools: Pools, dims: tuple[int, ...]) -> Run:
     rows, row = dims
     table = pools.cold(2**14, row)
     ids = torch.arange(rows, device=pools.device) * 7919 % 2**14
-    return lambda: torch.nn.functional.embedding(ids, table())
+    return Run(torch.nn.functional.embedding, lambda: (ids, table()))
 
 
 def _conv(groups: Callable[[int], int] = lambda d_in: 1, sides: int = 2, transposed: bool = False) -> Build:
@@ -93,7 +98,8 @@ def _conv(groups: Callable[[int], int] = lambda d_in: 1, sides: int = 2, transpo
         weight, bias = pools.cold(*shape, *(kernel,) * sides), pools.hot(d_out, at=3)
         x = pools.hot(batch, d_in, *(side if transposed else side * stride,) * sides)
         function = F.conv1d if sides == 1 else F.conv_transpose2d if transposed else F.conv2d
-        return lambda: function(x, weight(), bias, stride=stride, padding=0 if transposed else kernel // 2, groups=ours)
+        call = functools.partial(function, stride=stride, padding=0 if transposed else kernel // 2, groups=ours)
+        return Run(call, lambda: (x, weight(), bias), (x,))
 
     return build
 
@@ -108,7 +114,7 @@ def _recurrent(pools: Pools, dims: tuple[int, ...]) -> Run:
         pools.hot(4 * d_hidden, d_hidden, at=3),
         *(pools.hot(4 * d_hidden, at=at) for at in (1, 2)),
     ]
-    return lambda: torch.lstm(x, (state, state), weights, True, 1, 0.0, False, False, False)[0]
+    return Run(lambda: torch.lstm(x, (state, state), weights, True, 1, 0.0, False, False, False)[0], tuple, (x,))
 
 
 def _batch_norm(pools: Pools, dims: tuple[int, ...]) -> Run:
@@ -116,15 +122,16 @@ def _batch_norm(pools: Pools, dims: tuple[int, ...]) -> Run:
 
     channels, row = dims
     x, scale = pools.hot(1, channels, row), pools.hot(channels, at=3).abs()
-    return lambda: F.batch_norm(x, scale, scale, scale, scale)
+    return Run(F.batch_norm, lambda: (x, scale, scale, scale, scale), (x,))
 
 
 def _max_pool(pools: Pools, dims: tuple[int, ...]) -> Run:
     import torch.nn.functional as F
 
     channels, side = dims
-    x = pools.hot(1, channels, 2 * side, 2 * side)
-    return lambda: F.max_pool2d(x, 3, 2, 1)
+    # After a ReLU, as in networks: half of the values are equal, and the search for the largest branches on them.
+    x = pools.hot(1, channels, 2 * side, 2 * side).relu()
+    return Run(F.max_pool2d, lambda: (x, 3, 2, 1), (x,))
 
 
 def _embedding_bag(pools: Pools, dims: tuple[int, ...]) -> Run:
@@ -133,11 +140,11 @@ def _embedding_bag(pools: Pools, dims: tuple[int, ...]) -> Run:
     bags, per_bag, row = dims
     table = pools.cold(2**14, row)
     ids = torch.arange(bags * per_bag, device=pools.device).view(bags, per_bag) * 7919 % 2**14
-    return lambda: torch.nn.functional.embedding_bag(ids, table(), mode="sum")
+    return Run(functools.partial(torch.nn.functional.embedding_bag, mode="sum"), lambda: (ids, table()))
 
 
 _SWAPPED = 8
-_TOKENS, _WIDTH, _STORED = Axis(1, 8192), Axis(64, 8192, 64), Axis(1, 2)
+_TOKENS, _WIDTH, _STORED = Axis(2, 8192), Axis(64, 9216, 64), Axis(1, 2)
 _ROWS, _ROW = Axis(1, 2**15), Axis(32, 4096, 32)
 _HEADS, _D_HEAD = Axis(1, 256), Axis(32, 128, 32)
 
@@ -154,18 +161,31 @@ def _attention_grid(suffix: str, axes: tuple[Axis | Choice, ...], share: float, 
     return Grid(
         "attention" + suffix, axes, _attention(**kind), share, dims=dims, largest=3e9,
         flops=lambda heads, seq, context, d_head: 4.0 * heads * seq * context * d_head,
-        values=lambda heads, seq, context, d_head: 2.0 * heads * d_head * (seq + context),
+        values=lambda heads, seq, context, d_head: 2.0 * heads * d_head * (seq + context), aged=True,
     )  # fmt: skip
 
 
 def _rowwise_grid(name: str, share: float, values_per_value: float = 2, build: Build | None = None) -> Grid:
     return Grid(
-        name, (_ROWS, _ROW), build or _rowwise(name), share, values=lambda rows, row: values_per_value * rows * row, dtypes=("fp32", "bf16")
-    )
+        name, (_ROWS, _ROW), build or _rowwise(name), share, values=lambda rows, row: values_per_value * rows * row,
+        dtypes=("fp32", "bf16"), aged=build is None, most_values=2**24,
+    )  # fmt: skip
 
 
-# Channels in multiples of 8, as networks have them.
-_BATCH, _SIDE, _CHANNELS = Axis(1, 16), Axis(4, 112), Axis(3, 1536, 8)
+_CHANNELS = Axis(3, 1536, 8)
+# Maps as networks have them: libraries have kernels for round numbers, and a shape between two of them may be twice as slow as both.
+_BATCH = Choice((1, 1, 1, 2, 4, 8, 8, 16))
+_SIDE = Choice((4, 6, 7, 7, 8, 10, 12, 13, 14, 14, 16, 19, 20, 24, 27, 28, 28, 32, 38, 40, 48, 55, 56, 56, 64, 80, 112, 112))
+_SMALL_SIDE = Choice((1, 1, 2, 4, 7, 7, 8, 10, 14, 14, 16, 28))
+_WIDE = Axis(336, 28672)  # channels times side: a network that halves the side doubles the channels, so this stays within a range
+_MULTIPLE = Choice((8, 16, 32, 64, 64))  # of the channels
+
+
+def _channels(wide: float, side: int, multiple: int) -> int:
+    """Of a map with that side: few of a large one, many of a small one; 3 of an image."""
+    channels = wide / side
+    multiple = multiple if channels > multiple else 8
+    return max(round(channels / multiple) * multiple, 3)
 
 
 def _conv_flops(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride: int, *_: int) -> float:
@@ -180,21 +200,36 @@ def _conv_dims(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride
     return batch, side, d_in, d_out, kernel, stride, aligned(d_in, d_out)
 
 
-def _depthwise_dims(batch: int, side: int, channels: int, kernel: int, stride: int) -> tuple[int, ...]:
-    return batch, side, channels, channels, kernel, stride, aligned(channels, channels)
+def _map_dims(batch: int, side: int, wide_in: int, wide_out: int, multiple: int, kernel: int, stride: int) -> tuple[int, ...]:
+    return _conv_dims(batch, side, _channels(wide_in, side * stride, multiple), _channels(wide_out, side, multiple), kernel, stride)
+
+
+def _small_dims(values: int, side: int, d_out: int, multiple: int, kernel: int, stride: int) -> tuple[int, ...]:
+    most = SMALL_MAP // (side * stride) ** 2
+    d_in = min(_channels(values / (side * stride), side * stride, multiple), most, 2048)
+    return _conv_dims(1, side, d_in, _channels(d_out, 1, multiple), kernel, stride)
+
+
+def _depthwise_dims(batch: int, side: int, wide: int, multiple: int, kernel: int, stride: int) -> tuple[int, ...]:
+    channels = _channels(wide, side, multiple)
+    return _conv_dims(batch, side, channels, channels, kernel, stride)
 
 
 _PREFILL, _DECODE = (_HEADS, Axis(4, 2048), _D_HEAD), (_HEADS, Axis(16, 4096), _D_HEAD)
 GRIDS = (
     Grid("gemm", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm, 9, flops=_gemm_flops, values=_gemm_values),
     # A decode step, and the output layer over a vocabulary: few tokens, wide weights.
-    Grid("gemm", (Axis(1, 512), Axis(256, 4096, 64), Axis(1024, 131072, 64), _STORED), _gemm, 5,
+    Grid("gemm", (Axis(2, 512), Axis(256, 4096, 64), Axis(1024, 131072, 64), _STORED), _gemm, 5,
          flops=_gemm_flops, values=_gemm_values, most_values=2**26),
     Grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm_hot, 4, flops=_gemm_flops, values=_gemm_values),
+    Grid("gemv", (Choice((1,)), Axis(16, 16384, 16), Axis(16, 131072, 16), _STORED), _gemm, 2.5,
+         flops=_gemm_flops, values=_gemm_values, most_values=2**26),
+    Grid("gemv.hot", (Choice((1,)), Axis(16, 4096, 16), Axis(16, 8192, 16), _STORED), _gemm_hot, 0.5,
+         flops=_gemm_flops, values=_gemm_values, most_values=2**21),
     Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
-         flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n)),
-    _attention_grid("", _PREFILL, 4, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
-    _attention_grid("", _DECODE, 1.5, lambda heads, context, d_head: (heads, 1, context, d_head)),
+         flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n), aged=True),
+    _attention_grid("", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
+    _attention_grid("", _DECODE, 1, lambda heads, context, d_head: (heads, 1, context, d_head)),
     _attention_grid(".causal", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head), causal=True),
     _attention_grid(".masked", _PREFILL, 1.5, lambda heads, seq, d_head: (heads, seq, seq, d_head), masked=True),
     _attention_grid(".masked", _DECODE, 0.7, lambda heads, context, d_head: (heads, 1, context, d_head), masked=True),
@@ -202,13 +237,15 @@ GRIDS = (
     _rowwise_grid("silu", 0.5), _rowwise_grid("softmax", 1), _rowwise_grid("layer_norm", 1), _rowwise_grid("reduce", 0.5, 1),
     _rowwise_grid("copy", 0.7),
     Grid("copy.strided", (Axis(2 * _SWAPPED, 2**15, _SWAPPED), _ROW), _strided_copy, 0.7, values=lambda rows, row: 2.0 * rows * row,
-         dtypes=("fp32", "bf16")),
+         dtypes=("fp32", "bf16"), aged=True),
     _rowwise_grid("gather", 0.5, build=_gather),
-    Grid("conv", (_BATCH, _SIDE, _CHANNELS, _CHANNELS, Choice((3, 3, 3, 5, 7)), Choice((1, 1, 2))), _conv(), 6,
-         flops=_conv_flops, values=_conv_values, dims=_conv_dims, largest=3e9),
-    Grid("conv.pointwise", (_BATCH, _SIDE, _CHANNELS, _CHANNELS, Choice((1,)), Choice((1, 1, 1, 2))), _conv(), 5,
-         flops=_conv_flops, values=_conv_values, dims=_conv_dims, largest=3e9),
-    Grid("conv.depthwise", (_BATCH, _SIDE, _CHANNELS, Choice((3, 3, 5, 7)), Choice((1, 1, 2))), _conv(groups=lambda d_in: d_in), 3,
+    Grid("conv", (_BATCH, _SIDE, _WIDE, _WIDE, _MULTIPLE, Choice((3, 3, 3, 3, 5, 7)), Choice((1, 1, 1, 2))), _conv(), 10,
+         flops=_conv_flops, values=_conv_values, dims=_map_dims, largest=4e9),
+    Grid("conv.pointwise", (_BATCH, _SIDE, _WIDE, _WIDE, _MULTIPLE, Choice((1,)), Choice((1, 1, 1, 1, 2))), _conv(), 8,
+         flops=_conv_flops, values=_conv_values, dims=_map_dims, largest=4e9),
+    Grid("conv.small", (Axis(64, SMALL_MAP), _SMALL_SIDE, Axis(8, 1536), _MULTIPLE, Choice((1, 1, 3)), Choice((1, 1, 1, 2))), _conv(), 1.5,
+         flops=_conv_flops, values=_conv_values, dims=_small_dims, dtypes=("fp32",)),
+    Grid("conv.depthwise", (_BATCH, _SIDE, _WIDE, _MULTIPLE, Choice((3, 3, 5, 7)), Choice((1, 1, 2))), _conv(groups=lambda d_in: d_in), 3,
          flops=lambda batch, side, channels, _, kernel, stride, __: 2.0 * batch * side**2 * channels * kernel**2,
          values=lambda batch, side, channels, _, kernel, stride, __: channels * (batch * side**2 * (stride**2 + 1) + kernel**2 + 1),
          dims=_depthwise_dims),
@@ -225,10 +262,10 @@ GRIDS = (
          flops=lambda steps, batch, d_in, d_hidden: 8.0 * steps * batch * d_hidden * (d_in + d_hidden),
          values=lambda steps, batch, d_in, d_hidden: steps * batch * (d_in + d_hidden) + 4 * d_hidden * (d_in + d_hidden + 2)),
     Grid("batch_norm", (Axis(8, 4096, 8), Axis(16, 12544)), _batch_norm, 0.7,
-         values=lambda channels, row: 2 * channels * row + 4 * channels),
-    Grid("pool", (Axis(8, 1024, 8), Axis(4, 56)), _max_pool, 0.4,
+         values=lambda channels, row: 2 * channels * row + 4 * channels, aged=True),
+    Grid("pool", (Axis(8, 1024, 8), Axis(4, 56)), _max_pool, 0.7,
          # max_pool2d writes the place of each maximum beside its value, in 8 bytes
-         values=lambda channels, side: channels * side**2 * 7),
+         values=lambda channels, side: channels * side**2 * 7, aged=True),
     Grid("gather.bag", (Axis(1, 2048), Axis(1, 64), Axis(16, 256, 16)), _embedding_bag, 0.5,
          values=lambda bags, per_bag, row: bags * row * (per_bag + 1)),
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """What a calibration samples with: memory for the operands, and grids of shapes. The grids themselves are in :mod:`.grids`.
 
 Weights come from a pool that is larger than the last-level cache and rotate through it, because in a model other layers'
-weights evict them before they are used again. Activations come from a small pool, because the operation before has just
-written them.
+weights evict them before they are used again. Activations come from a small pool and are written just before they are timed, by
+another operation, as in a model; how much traffic lies between (:attr:`napkinmath.costmodel.Work.age`) is one of the dimensions.
 """
 
 from __future__ import annotations
@@ -11,15 +11,35 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .costmodel import Work
+from .costmodel import COLD_BYTES, Work
 from .dtypes import bytes_per_value
 
 if TYPE_CHECKING:
     import torch
 
-Run = Callable[[], object]
+_EVICTING_TOKENS = 16  # as many as a library multiplies by blocks, so that a weight goes through the caches as it does in a model
+
+
+@dataclass(frozen=True)
+class Run:
+    """An operation that is ready to be timed.
+
+    Attributes:
+        function: runs it once.
+        operands: cuts its operands from the pools, which is not timed.
+        fresh: those of them that an operation before has written.
+    """
+
+    function: Callable[..., Any]
+    operands: Callable[[], tuple[Any, ...]]
+    fresh: tuple[torch.Tensor, ...] = ()
+
+    def __call__(self) -> Any:
+        return self.function(*self.operands())
+
+
 Build = Callable[["Pools", tuple[int, ...]], Run]
 
 
@@ -55,6 +75,15 @@ class Pools:
 
         return following
 
+    def evict(self, weight_bytes: float) -> None:
+        """Multiply by a weight of that size, as the operation between an activation's writer and its reader does."""
+        import torch
+
+        d_in = 768
+        d_out = int(weight_bytes / self._cold.element_size() / d_in)
+        if d_out:
+            torch.mm(self.hot(_EVICTING_TOKENS, d_in, at=3), self.cold(d_out, d_in)().t())
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -68,6 +97,9 @@ class Axis:
         value = self.low * (self.high / self.low) ** u
         multiple = self.multiple if value >= self.multiple else 1
         return max(self.low, round(value / multiple) * multiple)
+
+
+_BETWEEN = Axis(2**15, COLD_BYTES)
 
 
 @dataclass(frozen=True)
@@ -91,6 +123,7 @@ class Grid:
         share: part of the calibration's time, relative to the other grids.
         flops, values: matrix FLOPs, and values read and written, of given dimensions.
         largest, most_values: no sample has more FLOPs, or touches more values, so that none takes a large part of the time.
+        aged: whether the traffic between writing the operands and reading them is a further dimension.
     """
 
     law: str
@@ -103,14 +136,17 @@ class Grid:
     largest: float = 6e9
     most_values: int = 2**25
     dtypes: tuple[str, ...] = field(default=("fp32", "bf16", "fp16"))
+    aged: bool = False
 
     def works(self, dtype: str) -> Iterator[Work]:
         """Works of this grid, without end, by a low-discrepancy sequence: any prefix of it covers the grid evenly."""
-        for point in _low_discrepancy(len(self.axes)):
+        for *point, between in _low_discrepancy(len(self.axes) + 1):
             dims = self.dims(*(axis.at(u) for axis, u in zip(self.axes, point, strict=True)))
             flops, values = self.flops(*dims), self.values(*dims)
             if flops <= self.largest and values <= self.most_values:
-                yield Work(self.law, dtype, dims, flops, values * bytes_per_value(dtype))
+                moved = values * bytes_per_value(dtype)
+                # Who wrote the operands has moved as much as is moved now; then comes what lies between.
+                yield Work(self.law, dtype, dims, flops, moved, moved + _BETWEEN.at(between) if self.aged else 0.0)
 
 
 def _low_discrepancy(dimensions: int) -> Iterator[tuple[float, ...]]:

@@ -37,8 +37,7 @@ EFFICIENCY = {"compute": (0.30, 0.60, 0.90), "bandwidth": (0.45, 0.70, 0.95)}
 DISPATCH_S = (2e-6, 5e-6, 15e-6)
 
 _Z90 = 1.645  # a 90% interval is this many standard deviations to each side
-_CONTEXT_SIGMA = 0.05  # running in a model instead of alone, and the machine's mood: on top of what the laws know they do not know
-_VIEWS_PER_OP = 2  # reshapes and transposes around an operator, which no row records
+_CONTEXT_SIGMA = 0.03  # running in a model instead of alone, and the machine's mood: on top of what the laws know they do not know
 RESOURCES = ("compute", "bandwidth", "overhead")
 
 
@@ -70,7 +69,7 @@ class Prediction:
         name: the ledger's name.
         hardware: what it was predicted for.
         method: ``fitted`` or ``roofline``, and on what.
-        p50_s: median seconds of one run.
+        p50_s: median seconds of one run, where nothing else disturbs it.
         low_s, high_s: the 90% interval (fitted), or the range of the stated efficiencies (roofline).
         rows: every row of the ledger that takes time, and one for what lies between operators.
         extrapolated_share: part of ``p50_s`` in rows outside the calibrated shapes; 1 for a roofline.
@@ -211,7 +210,7 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
         rows[id(op)] = PricedOp(op.name, op.kind, op.op, op.count, seconds, binds, True)
         variance += (0.5 * seconds) ** 2
     ordered = [rows[id(op)] for op in ledger if id(op) in rows]
-    between = _modules(ledger) * profile.module_s + sum(op.count for op in ledger) * _VIEWS_PER_OP * profile.view_s
+    between = _modules(ledger) * profile.module_s + sum(op.count * dict(op.layout).get("views", 0) for op in ledger) * profile.view_s
     ordered.append(PricedOp("between operators", "overhead", "", 1, between, "overhead", False))
     total = sum(row.seconds for row in ordered)
     sigma = math.sqrt(variance / total**2 + _CONTEXT_SIGMA**2 + (profile.drift / 4) ** 2)

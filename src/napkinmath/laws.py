@@ -2,9 +2,11 @@
 
 A law says how long an operation takes from what the whiteboard knows of it::
 
-    seconds = a + flops / peak * (1 + c1/dim1) * (1 + c2/dim2) ... + bytes / bandwidth
+    seconds = a + flops / peak * (1 + c1/dim1) * (1 + c2/dim2) ... + bytes / bandwidth * (1 + r * cold)
+    cold = age**2 / (age**2 + cache**2)
 
-``a`` is the cost of dispatching it, ``c`` says which dimensions are too small to fill the machine. The constants are
+``a`` is the cost of dispatching it, ``c`` says which dimensions are too small to fill the machine, ``r`` by how much memory is
+slower than the caches, for classes whose operands may still be there (:attr:`~napkinmath.costmodel.Work.age`). The constants are
 fitted to the calibration's samples, robustly and on the logarithm, because a prediction is judged by its ratio. What the
 formula misses (cache levels, a library's switch of algorithm) is continuous in the logarithms of the dimensions, the FLOPs and
 the bytes: a Gaussian process interpolates the remaining ratio and says how far it may be off, which becomes the prediction's
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    Columns = tuple[Floats, Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Law:
     _AMPLITUDES = (0.05, 0.1, 0.2, 0.4, 0.8)
     _NOISES = (0.02, 0.05, 0.1, 0.2)
     _BEYOND = 2.0  # no rate is claimed that is this many times the best seen
+    _SLOWER = 30.0  # times, that memory may be slower than a cache
+    _CACHES = (2.0**19, 2.0**27)  # bytes: the smallest and largest cache that is looked for
     _GAIN = 0.5  # of log-likelihood, below which a feature keeps the scale of the others
 
     def __init__(self, works: Sequence[Work], seconds: Sequence[float]) -> None:
@@ -68,7 +73,8 @@ class Law:
         from scipy.optimize import least_squares
 
         self._has_flops = works[0].flops > 0
-        dims, flops, moved = self._columns(works)
+        self._has_age = works[0].age > 0
+        dims, flops, moved, age = self._columns(works)
         log_seconds = np.log(np.asarray(seconds, dtype=float))
         # Constants are fitted as logarithms and so stay positive. They start at the best rates seen, and none may claim more than
         # the samples allow, however noisy the machine: no dispatch slower than the fastest sample, no rate below the slowest or far
@@ -76,13 +82,17 @@ class Law:
         per_byte, nothing = log_seconds - np.log(moved), -50.0
         least = [nothing, nothing if self._has_flops else per_byte.min() - math.log(self._BEYOND)]
         start, most = [log_seconds.min() - math.log(2), per_byte.min()], [log_seconds.min(), per_byte.max()]
+        if self._has_age:
+            least += [math.log(0.01), math.log(self._CACHES[0])]
+            start += [0.0, math.log(math.prod(self._CACHES)) / 2]
+            most += [math.log(self._SLOWER), math.log(self._CACHES[1])]
         if self._has_flops:
             per_flop = log_seconds - np.log(flops)
             least += [per_flop.min() - math.log(self._BEYOND)] + [nothing] * dims.shape[1]
             start += [per_flop.min()] + [0.0] * dims.shape[1]
             most += [per_flop.max()] + [math.log(1024.0)] * dims.shape[1]
         fit = least_squares(
-            lambda c: self._log_formula(c, dims, flops, moved) - log_seconds,
+            lambda c: self._log_formula(c, dims, flops, moved, age) - log_seconds,
             start,
             bounds=(np.asarray(least) - 1e-6, np.asarray(most) + 1e-6),
             loss="soft_l1",
@@ -90,45 +100,48 @@ class Law:
             max_nfev=200,
         )
         self._constants = fit.x
-        self._points = self._features(dims, flops, moved)
+        self._points = self._features(dims, flops, moved, age)
         self._low, self._high = dims.min(axis=0), dims.max(axis=0)
-        self._fit_residual(log_seconds - self._log_formula(self._constants, dims, flops, moved))
+        self._fit_residual(log_seconds - self._log_formula(self._constants, dims, flops, moved, age))
 
     def price(self, works: Sequence[Work]) -> Priced:
         """Estimate works of this law's class."""
         import numpy as np
 
-        dims, flops, moved = self._columns(works)
-        overhead, bandwidth, compute = self._terms(self._constants, dims, flops, moved)
-        near = self._amplitude**2 * self._kernel(self._features(dims, flops, moved), self._scales)
+        dims, flops, moved, age = self._columns(works)
+        overhead, bandwidth, compute = self._terms(self._constants, dims, flops, moved, age)
+        near = self._amplitude**2 * self._kernel(self._features(dims, flops, moved, age), self._scales)
         scale = np.exp(near @ self._weights)
         sigma = np.sqrt(np.maximum(self._amplitude**2 - np.einsum("ij,ij->i", near, near @ self._inverse), 0.0))
         outside = ((dims < self._low / 1.1) | (dims > self._high * 1.1)).any(axis=1)
         return Priced((overhead + bandwidth + compute) * scale, overhead * scale, sigma, outside, self._noise)
 
-    def _columns(self, works: Sequence[Work]) -> tuple[Floats, Floats, Floats]:
+    def _columns(self, works: Sequence[Work]) -> Columns:
         import numpy as np
 
-        columns: tuple[Any, ...] = tuple(np.asarray([getattr(w, name) for w in works], dtype=float) for name in ("dims", "flops", "bytes"))
-        return columns[0], columns[1], columns[2]
+        dims, flops, moved, age = (np.asarray([getattr(w, name) for w in works], dtype=float) for name in ("dims", "flops", "bytes", "age"))
+        return dims, flops, moved, age
 
-    def _features(self, dims: Floats, flops: Floats, moved: Floats) -> Floats:
+    def _features(self, dims: Floats, flops: Floats, moved: Floats, age: Floats) -> Floats:
         import numpy as np
 
-        return np.log2(np.column_stack([dims, moved] + ([flops] if self._has_flops else [])))
+        return np.log2(np.column_stack([dims, moved] + ([age] if self._has_age else []) + ([flops] if self._has_flops else [])))
 
-    def _terms(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats) -> tuple[Floats, Floats, Floats]:
+    def _terms(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
         import numpy as np
 
         overhead = np.full(len(dims), np.exp(constants[0]))
-        bandwidth = moved * np.exp(constants[1])
-        compute = flops * np.exp(constants[2]) * (1 + np.exp(constants[3:]) / dims).prod(axis=1) if self._has_flops else np.zeros(len(dims))
+        bandwidth, rest = moved * np.exp(constants[1]), constants[2:]
+        if self._has_age:
+            slower, cache, rest = np.exp(rest[0]), np.exp(rest[1]), rest[2:]
+            bandwidth *= 1 + slower * age**2 / (age**2 + cache**2)
+        compute = flops * np.exp(rest[0]) * (1 + np.exp(rest[1:]) / dims).prod(axis=1) if self._has_flops else np.zeros(len(dims))
         return overhead, bandwidth, compute
 
-    def _log_formula(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats) -> Floats:
+    def _log_formula(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats, age: Floats) -> Floats:
         import numpy as np
 
-        return np.log(sum(self._terms(constants, dims, flops, moved)))
+        return np.log(sum(self._terms(constants, dims, flops, moved, age)))
 
     def _kernel(self, features: Floats, scales: Floats) -> Floats:
         """Matérn's correlation (3/2) with the calibrated points: continuous with a slope, but no smoother, as libraries' switches ask."""

@@ -179,6 +179,15 @@ def _median_interval(ordered: list[float]) -> tuple[float, float]:
     return ordered[max(low, 0)], ordered[min(high, n - 1)]
 
 
+def undisturbed_median(times: list[float]) -> float:
+    """Median of the fastest four fifths: the 40th percentile. What else a machine does makes some runs slower, and none faster.
+
+    The statistic of a calibration's samples and of repeated measurements: a low quantile of single runs would be too fast for a
+    model, which adds up many of them, and a median follows a disturbance that lasts for half of the time.
+    """
+    return statistics.quantiles(times, n=5, method="inclusive")[1] if len(times) > 1 else times[0]
+
+
 def _quantile(ordered: list[float], q: float) -> float:
     """The smallest value with at least a share ``q`` of the values at or below it."""
     return ordered[max(math.ceil(q * len(ordered)) - 1, 0)]

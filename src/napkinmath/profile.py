@@ -17,7 +17,7 @@ from .errors import InputError, did_you_mean, shown
 from .files import shown_path, write_text
 from .laws import Law
 
-SCHEMA = 1
+SCHEMA = 2
 _BUSY = 0.2  # drift or noise above this and the samples tell of other processes
 _REMEDY = "run 'napkinmath calibrate' (a minute)"
 
@@ -50,8 +50,8 @@ class Profile:
         peaks: for each dtype the best matmul rate in FLOP/s, at the start and at the end of the calibration.
         bandwidths: the best rate of reading memory in bytes/s, at the start and at the end.
         module_s, view_s: seconds that a module call and a view cost on top of the operators.
-        noise: how much the slowest pass over an operation took above the fastest, the median over operations.
-        samples: for each class and dtype, rows of ``[dims, flops, bytes, seconds]``.
+        noise: half the distance between the quartiles of an operation's runs over their median, the median over operations.
+        samples: for each class and dtype, rows of ``[dims, flops, bytes, age, seconds]``.
     """
 
     device: str
@@ -127,7 +127,8 @@ class Profile:
             name, dtype = key.split("/")
             rows = self.samples[key]
             self._laws[key] = Law(
-                [Work(name, dtype, tuple(dims), flops, moved) for dims, flops, moved, _ in rows], [seconds for *_, seconds in rows]
+                [Work(name, dtype, tuple(dims), flops, moved, age) for dims, flops, moved, age, _ in rows],
+                [seconds for *_, seconds in rows],
             )
         return self._laws.get(key)
 
@@ -151,7 +152,7 @@ class Profile:
         profile = cls(**data)
         try:
             rows = [row for group in profile.samples.values() for row in group]
-            well_formed = bool(rows) and all(len(dims) > 0 and moved > 0 and seconds > 0 for dims, _flops, moved, seconds in rows)
+            well_formed = bool(rows) and all(len(dims) > 0 and moved > 0 and seconds > 0 for dims, _flops, moved, _age, seconds in rows)
             well_formed = well_formed and min(*profile.bandwidths, *(p for pair in profile.peaks.values() for p in pair)) > 0
         except (AttributeError, TypeError, ValueError):
             well_formed = False

@@ -112,6 +112,9 @@ class Recorder(TorchDispatchMode):
         self._weights = frozenset(self._unclaimed)
         self._kinds: dict[Any, tuple[str, Any]] = {}
         self._shapes = Shapes()
+        self._views = 0  # since the last row: what takes time and moves nothing
+        self._moved = 0  # bytes, by all rows so far
+        self._written: dict[int, int] = {}  # of each memory: what had been moved when the operation began that wrote it last
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -125,6 +128,7 @@ class Recorder(TorchDispatchMode):
             out = self._shapes.call(func, args, kwargs)
             self._record(func, how, args, kwargs, out)
             return out
+        self._views += 1
         out = func(*args, **kwargs)
         if torch.is_grad_enabled():
             self.path.here()  # a view has a node of autograd as well
@@ -152,6 +156,13 @@ class Recorder(TorchDispatchMode):
             layout = (*layout, ("weight_bytes", weight_bytes))
         if work.kind not in ("matmul", "attention") and not all(t.is_nested or _is_sparse(t) or t.is_contiguous() for t in operands):
             layout = (*layout, ("contiguous", False))
+        age = self._age(operands)
+        if age is not None:
+            layout = (*layout, ("age", age))
+        if self._views:
+            layout, self._views = (*layout, ("views", self._views)), 0
+        self._written.update((storage_id(result), self._moved) for result in results)
+        self._moved += read + written
         self.ops.append(
             Op(
                 f"{self.path.here()}{packet}",
@@ -180,6 +191,11 @@ class Recorder(TorchDispatchMode):
                 if storage in self._unclaimed:
                     params += sum(p.numel() for p in self._unclaimed.pop(storage))
         return params, weight_bytes
+
+    def _age(self, operands: list[torch.Tensor]) -> int | None:
+        """Bytes moved since the operation began that wrote the largest operand; None for a weight, or what no operation here wrote."""
+        storage = storage_id(max(operands, key=torch.Tensor.numel)) if operands else 0
+        return self._moved - self._written[storage] if storage in self._written else None
 
     def unread_parameters(self) -> tuple[Op, ...]:
         """A row for each parameter that no operator read."""

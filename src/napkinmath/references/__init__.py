@@ -104,7 +104,17 @@ def reference(
         reason = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"{spec.name} cannot be built as {spec.reference}: {reason}") from error
     with _fake_mode(fake), torch.device(device), _default_dtype(how.dtype):
-        return Reference(spec, plan.module().eval(), plan.inputs(), plan.names)
+        inputs = plan.inputs()
+        if how.real:
+            _fill(inputs)
+        return Reference(spec, plan.module().eval(), inputs, plan.names)
+
+
+def _fill(inputs: dict[str, Any]) -> None:
+    """Images, sounds and features as varied as real ones: what searches for a largest value is three times as fast where all are 0."""
+    for name, value in inputs.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and "mask" not in name:
+            value.normal_()
 
 
 def _fake_mode(fake: bool) -> Any:
