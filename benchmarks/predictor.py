@@ -1,14 +1,15 @@
 """Predicted against measured latency on this machine: one calibration serves all workloads of ``workloads.toml``.
 
-    python benchmarks/predictor.py                  # calibrate for a minute, then measure the development list; about ten minutes
+    python benchmarks/predictor.py                  # a minute of calibration, and the development list measured; about ten minutes
     python benchmarks/predictor.py --profile FILE   # use a calibration made before
     python benchmarks/predictor.py --list test      # the held-out list: rarely; every run of it is kept
 
-Each workload is traced, predicted and then measured in six rounds that interleave all workloads, so that a drift of the machine
-falls on all of them. The measured value is ``undisturbed_median`` of the rounds' medians, the statistic of the calibration; *noise* is how
-far that of every second round lies from that of the others, below which no predictor can be told from a better one. The errors against
-the plain median of the rounds are in the results as well. Beside the fitted prediction stand two rooflines with
-the same calibration's peak and bandwidth: one for the whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
+Each workload is traced, predicted and measured in six rounds that interleave all workloads, with a sixth of the calibration's minute
+before each round, so that a drift of the machine falls on all of them. One calibration serves them all. The measured value is
+``undisturbed_median`` of the rounds' medians, the statistic of the calibration; *noise* is how far that of every second round lies
+from that of the others, below which no predictor can be told from a better one. The errors against the plain median of the rounds are
+in the results as well. Beside the fitted prediction stand two rooflines with the same calibration's peak and bandwidth: one for the
+whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
 Nothing here is fitted to these models' times.
 
 Writes ``results/predictor.json`` for the development list, ``results/predictor-test.jsonl`` (a line a run, good or bad) for the other.
@@ -31,7 +32,7 @@ from typing import Any
 
 import torch
 
-from napkinmath.calibration import calibrate
+from napkinmath.calibration import Calibration
 from napkinmath.latency import predict
 from napkinmath.ledger import Ledger
 from napkinmath.measurement import Measurement, measure, undisturbed_median
@@ -60,6 +61,14 @@ class Workload:
         return f"{self.preset} batch={self.batch} {sizes}" + (" eager" if self.attention == "eager" else "")
 
 
+@dataclass(frozen=True)
+class Run:
+    """A benchmark's profile and one row a workload."""
+
+    profile: Profile
+    rows: list[dict[str, Any]]
+
+
 def workloads(which: str) -> list[Workload]:
     rows = tomllib.loads((HERE / "workloads.toml").read_text())[which]
     return [Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa")) for r in rows for n in BATCHES]
@@ -79,10 +88,14 @@ def per_op_roofline(ledger: Ledger, profile: Profile) -> float:
     return sum(max(op.flops / peak, op.bytes_moved / bandwidth) for op in ledger)
 
 
-def run(profile: Profile, chosen: list[Workload], rounds: int, seconds: float) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int, seconds: float, budget_s: float) -> Run:
+    """Measure round by round, with a part of the calibration before each (none where a profile is given), then predict."""
+    ledgers: dict[Workload, Ledger] = {}
     measurements: dict[Workload, list[Measurement]] = {w: [] for w in chosen}
     for number in range(rounds):
+        if isinstance(calibration, Calibration):
+            print(f"\rround {number + 1} of {rounds}: calibrating{'':50}", end="", file=sys.stderr, flush=True)
+            calibration.spend(budget_s / rounds)
         for index, workload in enumerate(chosen):
             print(
                 f"\rround {number + 1} of {rounds}: {index + 1} of {len(chosen)}: {workload!s:48}",
@@ -90,27 +103,30 @@ def run(profile: Profile, chosen: list[Workload], rounds: int, seconds: float) -
                 file=sys.stderr,
                 flush=True,
             )
-            module, inputs = build(workload, profile.device)
+            module, inputs = build(workload, calibration.device)
             if number == 0:
-                ledger = trace(module, name=str(workload), **inputs)
-                prediction = predict(ledger, profile)
-                rows.append(
-                    {
-                        "workload": str(workload),
-                        "predicted_s": prediction.p50_s,
-                        "low_s": prediction.low_s,
-                        "high_s": prediction.high_s,
-                        "binding": prediction.binding,
-                        "extrapolated_share": prediction.extrapolated_share,
-                        "predicted_by_kind_s": prediction.by("kind"),
-                        "whole_model_roofline_s": whole_model_roofline(ledger, profile),
-                        "per_op_roofline_s": per_op_roofline(ledger, profile),
-                    }
-                )
+                ledgers[workload] = trace(module, name=str(workload), **inputs)
             measurements[workload].append(measure(module, min_runs=5, max_s=seconds, **inputs))
             del module, inputs
             gc.collect()
     print(file=sys.stderr)
+    profile = calibration.profile() if isinstance(calibration, Calibration) else calibration
+    rows: list[dict[str, Any]] = []
+    for workload, ledger in ledgers.items():
+        prediction = predict(ledger, profile)
+        rows.append(
+            {
+                "workload": str(workload),
+                "predicted_s": prediction.p50_s,
+                "low_s": prediction.low_s,
+                "high_s": prediction.high_s,
+                "binding": prediction.binding,
+                "extrapolated_share": prediction.extrapolated_share,
+                "predicted_by_kind_s": prediction.by("kind"),
+                "whole_model_roofline_s": whole_model_roofline(ledger, profile),
+                "per_op_roofline_s": per_op_roofline(ledger, profile),
+            }
+        )
     for row, workload in zip(rows, chosen, strict=True):
         p50s = [m.p50_s for m in measurements[workload]]
         measured = undisturbed_median(p50s)
@@ -124,7 +140,7 @@ def run(profile: Profile, chosen: list[Workload], rounds: int, seconds: float) -
         row |= {"verdicts": [m.verdict for m in measurements[workload]], "inside": row["low_s"] <= measured <= row["high_s"]}
         for name in ("predicted", "whole_model_roofline", "per_op_roofline"):
             row[f"{name}_error"] = row[f"{name}_s"] / measured - 1
-    return rows
+    return Run(profile, rows)
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -180,10 +196,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1, help="of measuring one workload in one round")
     parser.add_argument("--out", type=Path, help="instead of the list's file in results/")
     args = parser.parse_args()
-    profile = Profile.from_dict(json.loads(args.profile.read_text())) if args.profile else calibrate(args.budget, device="cpu")
-    print(profile)
+    given = Profile.from_dict(json.loads(args.profile.read_text())) if args.profile else None
     load_before = os.getloadavg()[0]
-    rows = run(profile, workloads(args.list), args.rounds, args.seconds)
+    found = run(given or Calibration(args.budget, "cpu"), workloads(args.list), args.rounds, args.seconds, args.budget)
+    profile, rows = found.profile, found.rows
+    print(profile)
     summary = summarise(rows)
     print(table(rows, summary))
     result = conditions() | {

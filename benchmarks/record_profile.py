@@ -19,7 +19,7 @@ from pathlib import Path
 
 from predictor import ROUNDS, conditions, run, summarise, table, workloads
 
-from napkinmath.calibration import calibrate
+from napkinmath.calibration import Calibration
 from napkinmath.environment import default_device
 from napkinmath.files import write_text
 
@@ -44,10 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=PROFILES, help="folder to write to")
     args = parser.parse_args(arguments)
 
-    profile = calibrate(args.budget, device=args.device or default_device())
-    print(profile)
-    rows = run(profile, [w for w in development if not args.workloads or w.preset in args.workloads], args.rounds, args.seconds)
+    calibration = Calibration(args.budget, args.device or default_device())
+    chosen = [w for w in development if not args.workloads or w.preset in args.workloads]
+    found = run(calibration, chosen, args.rounds, args.seconds, args.budget)
+    profile, rows = found.profile, found.rows
     summary = summarise(rows)
+    print(profile)
     print(table(rows, summary))
     path = args.out / f"{args.name}.json"
     write_text(path, json.dumps({"profile": profile.to_dict(), "check": conditions() | {"summary": summary, "rows": rows}}) + "\n")

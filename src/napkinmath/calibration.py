@@ -60,65 +60,108 @@ def calibrate(
     Raises:
         InputError: a budget below 5 s, no such device, or fewer than one thread.
     """
-    import torch
-
     if not quick and not 5 <= budget_s <= 3600:
         raise InputError(f"budget_s={budget_s}: a calibration takes 5 to 3600 seconds; 60 is usual")
-    if threads is not None and threads < 1:
-        raise InputError(f"threads={threads}: use 1 or more")
-    device = device or environment.default_device()
-    if device not in ("cpu", "cuda", "mps") or (device != "cpu" and environment.default_device() != device):
-        raise InputError(f"device={device!r} cannot be calibrated here; this machine has cpu" + _accelerator())
-    begin = time.perf_counter()
     budget_s = 15.0 if quick else budget_s
-    report = progress or (lambda fraction, what: None)
-    allocator = environment.steady_allocator()
-    environment.keep_kernels(2**14)
-    if threads:
-        torch.set_num_threads(threads)
-    cache = environment.last_level_cache_bytes() if device == "cpu" else 64 * 2**20
-    dtypes = environment.native_dtypes(device)
-    with torch.inference_mode():
-        report(0.0, "memory pools")
-        cold_elements = min(max(3 * cache, 2**28), 2**29) // 4  # larger than the cache, and than any one weight of the grids
-        pools = {dtype: Pools(device, getattr(torch, _TORCH_NAMES[dtype]), cold_elements) for dtype in dtypes}
-        torch.zeros(2**26, device=device)  # memory for all results: the system gives it once, page by page
-        rates = [_rates(pools, device)]
-        module_s, view_s = _overheads(pools["fp32"])
-        deadline = begin + budget_s * 0.97
-        cases = _first_round(pools, device, rates[0]["bandwidth"], max(deadline - time.perf_counter(), 0.3) / _ROUNDS, report)
-        order, started, shuffle = list(cases), time.perf_counter(), random.Random(0).shuffle
-        while time.perf_counter() < deadline:
+    calibration = Calibration(budget_s, device, threads, progress)
+    calibration.spend(budget_s)
+    return calibration.profile()
+
+
+class Calibration:
+    """A calibration that may be spent in parts, with other work between them.
+
+    What is measured beside it over many minutes then meets the same moods of the machine, and a difference tells of the law, not of
+    the hour: ``benchmarks/predictor.py`` does so.
+    """
+
+    def __init__(
+        self,
+        budget_s: float = 60.0,
+        device: str | None = None,
+        threads: int | None = None,
+        progress: Callable[[float, str], None] | None = None,
+    ) -> None:
+        """Arguments, and what they may be, are :func:`calibrate`'s; nothing is timed yet."""
+        import torch
+
+        if threads is not None and threads < 1:
+            raise InputError(f"threads={threads}: use 1 or more")
+        self.device = device or environment.default_device()
+        if self.device not in ("cpu", "cuda", "mps") or (self.device != "cpu" and environment.default_device() != self.device):
+            raise InputError(f"device={self.device!r} cannot be calibrated here; this machine has cpu" + _accelerator())
+        self._allocator = environment.steady_allocator()
+        environment.keep_kernels(2**14)
+        if threads:
+            torch.set_num_threads(threads)
+        self._budget_s, self._given_s, self._spent_s = budget_s, 0.0, 0.0
+        self._report = progress or (lambda fraction, what: None)
+        self._cache = environment.last_level_cache_bytes() if self.device == "cpu" else 64 * 2**20
+        self._rates: list[dict[str, float]] = []
+        self._cases: list[_Case] = []
+        self._visits = self._endless()
+
+    def spend(self, seconds: float) -> None:
+        """Time operations for so long. The first part sets up and draws the samples; where that takes longer, later parts make up for it."""
+        import torch
+
+        begin = time.perf_counter()
+        self._given_s += seconds
+        with torch.inference_mode():
+            if not self._cases:
+                self._start(begin)
+            while self._spent_s + (now := time.perf_counter()) - begin < 0.97 * self._given_s:
+                case = next(self._visits)
+                case.time(self.device)
+                self._report(min(max((self._spent_s + now - begin) / self._budget_s, 1 / _ROUNDS), 1.0), case.work.key)
+            self._rates.append(_rates(self._pools, self.device))
+        self._spent_s += time.perf_counter() - begin
+
+    def profile(self) -> Profile:
+        """What was found so far, in one part at least."""
+        import torch
+
+        self._report(1.0, "done")
+        samples: dict[str, list[list[object]]] = {}
+        for case in self._cases:
+            work = case.work
+            samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, undisturbed_median(case.seconds)])
+        return Profile(
+            device=self.device,
+            machine=environment.machine(self.device),
+            threads=torch.get_num_threads(),
+            torch=str(torch.__version__),
+            allocator=self._allocator,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            duration_s=self._spent_s,
+            cache_bytes=self._cache,
+            peaks={dtype: [rates[dtype] for rates in self._rates] for dtype in self._pools},
+            bandwidths=[rates["bandwidth"] for rates in self._rates],
+            module_s=self._module_s,
+            view_s=self._view_s,
+            noise=statistics.median(_spread(case.seconds) for case in self._cases),
+            samples=samples,
+        )
+
+    def _start(self, begin: float) -> None:
+        import torch
+
+        self._report(0.0, "memory pools")
+        dtypes = environment.native_dtypes(self.device)
+        cold_elements = min(max(3 * self._cache, 2**28), 2**29) // 4  # larger than the cache, and than any one weight of the grids
+        self._pools = {dtype: Pools(self.device, getattr(torch, _TORCH_NAMES[dtype]), cold_elements) for dtype in dtypes}
+        torch.zeros(2**26, device=self.device)  # memory for all results: the system gives it once, page by page
+        self._rates.append(_rates(self._pools, self.device))
+        self._module_s, self._view_s = _overheads(self._pools["fp32"])
+        left = max(0.97 * self._budget_s - (time.perf_counter() - begin), 0.3)
+        self._cases = _first_round(self._pools, self.device, self._rates[0]["bandwidth"], left / _ROUNDS, self._report)
+
+    def _endless(self) -> Iterator[_Case]:
+        shuffle = random.Random(0).shuffle
+        while True:
+            order = list(self._cases)
             shuffle(order)
-            for case in order:
-                case.time(device)
-                now = time.perf_counter()
-                report(1 / _ROUNDS + (1 - 1 / _ROUNDS) * min((now - started) / (deadline - started), 1.0), case.work.key)
-                if now > deadline:
-                    break
-        rates.append(_rates(pools, device))
-    medians = [undisturbed_median(case.seconds) for case in cases]
-    samples: dict[str, list[list[object]]] = {}
-    for case, seconds in zip(cases, medians, strict=True):
-        work = case.work
-        samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, seconds])
-    report(1.0, "done")
-    return Profile(
-        device=device,
-        machine=environment.machine(device),
-        threads=torch.get_num_threads(),
-        torch=str(torch.__version__),
-        allocator=allocator,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        duration_s=time.perf_counter() - begin,
-        cache_bytes=cache,
-        peaks={dtype: [rate[dtype] for rate in rates] for dtype in dtypes},
-        bandwidths=[rate["bandwidth"] for rate in rates],
-        module_s=module_s,
-        view_s=view_s,
-        noise=statistics.median(_spread(case.seconds) for case in cases),
-        samples=samples,
-    )
+            yield from order
 
 
 def _accelerator() -> str:

@@ -77,18 +77,20 @@ def aligned(d_in: int, d_out: int) -> int:
     return 1 if d_in % 16 or d_out % 16 else 2
 
 
-def work_of(op: Op, weights_hot: bool = False, cache_bytes: int = 0) -> Work | None:
+def work_of(op: Op, weights_hot: bool = False, cache_bytes: int = 0, run_bytes: float = COLD_BYTES) -> Work | None:
     """The work of one execution of a ledger row, or ``None`` where no law covers the operation.
 
     Args:
         op: a row of a ledger traced on the device that is to be predicted.
         weights_hot: whether all weights of the model stay in the last-level cache between two runs.
         cache_bytes: of the last-level cache: a weight that an earlier row has read (a recurrent layer's steps) stays there if it fits.
+        run_bytes: moved by a whole run: the age of what no operation of the run has written, such as its input or a KV cache, when
+            the same is run again and again.
     """
     operator = op.op.removeprefix("aten.").split(".")[0].rstrip("_")
     flops, moved = op.flops / op.count, op.bytes_moved / op.count
     layout = dict(op.layout)
-    age = moved + min(max(layout.get("age", COLD_BYTES) - moved, 0.0), COLD_BYTES)
+    age = moved + min(max(layout.get("age", run_bytes) - moved, 0.0), COLD_BYTES)
     if op.kind == "attention" and len(op.shape) >= 2:
         (*batch, seq, d_head), (*_, context, _) = op.shape[:2]
         variant = ".causal" if layout.get("causal") else ".masked" if layout.get("masked") else ""

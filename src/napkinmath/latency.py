@@ -37,6 +37,7 @@ EFFICIENCY = {"compute": (0.30, 0.60, 0.90), "bandwidth": (0.45, 0.70, 0.95)}
 DISPATCH_S = (2e-6, 5e-6, 15e-6)
 
 _Z90 = 1.645  # a 90% interval is this many standard deviations to each side
+_COMMON_NOISE = 1 / 3  # of a profile's noise: the part that moves all operations together, as it shows on the development workloads
 _CONTEXT_SIGMA = 0.03  # running in a model instead of alone, and the machine's mood: on top of what the laws know they do not know
 RESOURCES = ("compute", "bandwidth", "overhead")
 
@@ -181,11 +182,11 @@ def predict(ledger: Ledger, hardware: Profile | Device | str | None = None) -> P
 
 
 def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
-    weights_hot = ledger.weight_bytes <= profile.cache_bytes / 2
+    weights_hot, run_bytes = ledger.weight_bytes <= profile.cache_bytes / 2, ledger.totals().bytes_moved
     groups: dict[str, list[tuple[Op, Work]]] = {}
     uncovered: list[Op] = []
     for op in ledger:
-        work = work_of(op, weights_hot, profile.cache_bytes)
+        work = work_of(op, weights_hot, profile.cache_bytes, run_bytes)
         if work is not None and profile.law(work.key) is not None:
             groups.setdefault(work.key, []).append((op, work))
         elif op.bytes_moved or op.flops:
@@ -213,7 +214,7 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
     between = _modules(ledger) * profile.module_s + sum(op.count * dict(op.layout).get("views", 0) for op in ledger) * profile.view_s
     ordered.append(PricedOp("between operators", "overhead", "", 1, between, "overhead", False))
     total = sum(row.seconds for row in ordered)
-    sigma = math.sqrt(variance / total**2 + _CONTEXT_SIGMA**2 + (profile.drift / 4) ** 2)
+    sigma = math.sqrt(variance / total**2 + _CONTEXT_SIGMA**2 + (_COMMON_NOISE * profile.noise) ** 2)
     return Prediction(
         ledger.name, profile.name, f"fitted to a {profile.duration_s:.0f} s calibration of {profile.created[:10]}", total,
         total * math.exp(-_Z90 * sigma), total * math.exp(_Z90 * sigma), tuple(ordered),

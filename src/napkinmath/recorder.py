@@ -193,9 +193,13 @@ class Recorder(TorchDispatchMode):
         return params, weight_bytes
 
     def _age(self, operands: list[torch.Tensor]) -> int | None:
-        """Bytes moved since the operation began that wrote the largest operand; None for a weight, or what no operation here wrote."""
-        storage = storage_id(max(operands, key=torch.Tensor.numel)) if operands else 0
-        return self._moved - self._written[storage] if storage in self._written else None
+        """Bytes moved since the operation began that wrote the largest operand; None for a weight, or what no operation here wrote.
+
+        None as well on ``meta``, where there is no memory to be in.
+        """
+        largest = max(operands, key=torch.Tensor.numel, default=None)
+        storage = storage_id(largest) if largest is not None and largest.device.type != "meta" else 0
+        return self._moved - self._written[storage] if storage and storage in self._written else None
 
     def unread_parameters(self) -> tuple[Op, ...]:
         """A row for each parameter that no operator read."""

@@ -44,7 +44,7 @@ def synthetic_profile() -> Profile:
     samples: dict[str, list[list[object]]] = {}
     for grid in GRIDS:
         for work in itertools.islice(grid.works("fp32"), 25):
-            samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, true_seconds(work)])
+            samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, true_seconds(work)])
     return Profile(
         device="cpu",
         machine=environment.machine("cpu"),

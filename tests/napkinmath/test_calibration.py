@@ -66,6 +66,31 @@ def test_bad_input_is_one_line(arguments, says):
         calibrate(**arguments)
 
 
+def test_an_operation_is_timed_after_its_operands_were_written(monkeypatch):
+    from napkinmath.costmodel import Work
+    from napkinmath.kernels import Run
+
+    seen: list[str] = []
+
+    class Written(torch.Tensor):
+        def mul_(self, _):  # type: ignore[override]
+            seen.append("written")
+            return self
+
+    class Between:
+        def evict(self, count):
+            seen.append(f"{count:.0f} bytes between")
+
+    def operands():
+        seen.append("cut")
+        return ()
+
+    monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
+    run = Run(lambda: seen.append("run"), operands, (torch.zeros(2).as_subclass(Written),))
+    calibration._time_in_context(run, Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
+    assert seen == ["cut", "run", "written", "1000 bytes between", "cut", "run"]
+
+
 def test_the_lower_quartile_of_runs_is_kept(monkeypatch):
     # Two runs to warm up, the start of the slice, runs of 9, 2 and 3 seconds, and the slice is over.
     ticks = iter([0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 9.0, 0.0, 2.0, 0.0, 3.0, 1.0])

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from napkinmath.costmodel import Work, work_of
+from napkinmath.costmodel import COLD_BYTES, Work, work_of
 from napkinmath.dtypes import bytes_per_value
 from napkinmath.grids import GRIDS
 from napkinmath.laws import Law
@@ -116,6 +116,9 @@ def test_rows_become_the_work_of_one_execution():
     assert work_of(linear(transposed=True)).dims == (5, 8, 16, 2)
     assert work_of(linear(), weights_hot=True).law == "gemm.hot"
     assert work_of(linear(weight_bytes=False)).law == "gemm.hot"
+    one_token = dataclasses.replace(linear(), shape=((1, 1, 8), (1, 8, 16)))
+    assert work_of(one_token).law == "gemv"
+    assert work_of(one_token, weights_hot=True).law == "gemv.hot"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +172,50 @@ def test_convolutions_find_the_law_that_their_grid_feeds(module, shape, law, dim
         assert work.bytes == pytest.approx(4 * grid.values(*dims), rel=0.05)
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5, (1, 5)])
+@pytest.mark.parametrize(("batch", "channels", "side", "groups"), [(1, 20, 32, 1), (1, 21, 32, 1), (2, 20, 32, 1), (1, 20, 32, 2)])
+def test_small_maps_go_where_torch_sends_them(batch, channels, side, groups, kernel):
+    """``conv.small`` is what torch multiplies itself; torch is asked which backend it takes."""
+    torch = pytest.importorskip("torch")
+    from napkinmath import trace
+
+    if channels % groups:
+        channels += 1
+    module = torch.nn.Conv2d(channels, 2 * groups, kernel, groups=groups)
+    x = torch.zeros(batch, channels, side, side)
+    (op,) = trace(module, x).ops
+    backend = torch._C._select_conv_backend(x, module.weight, module.bias, [1, 1], [0, 0], [1, 1], False, [0, 0], groups)
+    work = work_of(op)
+    assert work is not None
+    assert (work.law == "conv.small") == (backend.name == "Slow2d")
+
+
+def test_an_operand_that_memory_holds_takes_longer():
+    """Times of a machine with a cache of 4 MB that is five times as fast as its memory."""
+
+    def moved(rows, age):
+        return Work("mul", "fp32", (rows, 1024), 0.0, 8192.0 * rows, 8192.0 * rows + age)
+
+    def true(work):
+        return 2e-6 + work.bytes / (20e9 if work.age > 4e6 else 100e9)
+
+    samples = [moved(rows, 2.0**age) for rows in (8, 32, 64, 128, 256) for age in range(15, 27)]
+    law = Law(samples, [true(w) for w in samples])
+    asked = [moved(rows, age) for rows in (24, 100) for age in (2.0**16.5, 2.0**25.5)]
+    for work, guess in zip(asked, law.price(asked).seconds, strict=True):
+        assert guess == pytest.approx(true(work), rel=0.15)
+
+
+def test_how_old_an_operand_is_comes_from_the_row():
+    add = Op("a", "elementwise", bytes_read=80, bytes_written=40, shape=((2, 5), (2, 5)), op="aten.add.Tensor")
+    assert work_of(dataclasses.replace(add, layout=(("age", 1000),))).age == 1000
+    assert work_of(dataclasses.replace(add, layout=(("age", 10),))).age == 120, "no younger than what is moved now"
+    assert work_of(dataclasses.replace(add, layout=(("age", 10**12),))).age == 120 + COLD_BYTES, "nothing is left by then"
+    assert work_of(add).age == COLD_BYTES, "what no row has written"
+    assert work_of(add, run_bytes=5000).age == 5000
+    assert work_of(linear()).age == 0
+
+
 def test_a_weight_read_again_is_warm_when_it_fits_the_cache():
     again = dataclasses.replace(linear(), params=0)
     assert work_of(dataclasses.replace(linear(), params=136), cache_bytes=2**20).law == "gemm"
@@ -190,7 +237,7 @@ def test_every_grid_covers_its_ranges_and_runs(grid):
     works = list(itertools.islice(dataclasses.replace(grid, most_values=2**22).works("fp32"), 40))
     assert len({w.dims for w in works}) > 20
     assert all(w.flops <= grid.largest and w.bytes <= 2**22 * bytes_per_value("fp32") for w in works)
-    assert all((w.flops > 0) == (w.law.split(".")[0] in ("gemm", "bmm", "attention", "conv", "conv1d", "recurrent")) for w in works)
+    assert all((w.flops > 0) == (w.law.split(".")[0] in ("gemm", "gemv", "bmm", "attention", "conv", "conv1d", "recurrent")) for w in works)
     pools = Pools("cpu", torch.float32, 2**23, 2**23)
     smallest = min(works, key=lambda w: w.flops + w.bytes)
     with torch.inference_mode():
@@ -205,6 +252,17 @@ def test_cold_operands_move_and_hot_ones_stay():
     cold = pools.cold(2**17)
     assert len({cold().data_ptr() for _ in range(4)}) > 1
     assert pools.hot(64).data_ptr() == pools.hot(64).data_ptr() != pools.hot(64, at=1).data_ptr()
+
+
+def test_what_is_evicted_goes_through_the_pool_of_weights():
+    torch = pytest.importorskip("torch")
+    from napkinmath.kernels import Pools
+
+    pools = Pools("cpu", torch.float32, 2**20, 2**18)
+    before = pools.cold(1)().data_ptr()
+    pools.evict(2**20)
+    assert pools.cold(1)().data_ptr() - before == pytest.approx(2**20, rel=0.01)
+    pools.evict(0)
 
 
 def test_a_cold_weight_may_be_larger_than_the_pool_of_activations():

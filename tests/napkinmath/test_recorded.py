@@ -6,6 +6,7 @@ import pytest
 
 import napkinmath as nm
 from napkinmath import cli, profile
+from napkinmath.calibration import Calibration
 from napkinmath.errors import InputError
 
 
@@ -13,7 +14,18 @@ from napkinmath.errors import InputError
 def recorder(benchmark, monkeypatch, synthetic_profile):
     """``record_profile.py``, with the calibration of a synthetic machine."""
     module = benchmark("record_profile")
-    monkeypatch.setattr(module, "calibrate", lambda budget, device: synthetic_profile)
+
+    class Synthetic(Calibration):
+        def __init__(self, budget, device):
+            self.device = device
+
+        def spend(self, seconds):
+            pass
+
+        def profile(self):
+            return synthetic_profile
+
+    monkeypatch.setattr(module, "Calibration", Synthetic)
     return module
 
 

@@ -392,3 +392,15 @@ def test_reference_refuses_what_the_architecture_cannot_express():
     llama = {**fields, **STYLES["llama"], "n_heads": 3, "d_head": 2}
     with pytest.raises(InputError, match=r"x cannot be built as llama: .*not a multiple"):
         reference(TransformerSpec(**llama, reference="llama"), 1, 4)
+
+
+def test_a_row_knows_how_long_ago_its_operand_was_written_and_how_many_views_came_before():
+    class Late(torch.nn.Module):
+        def forward(self, x):
+            doubled = x * 2
+            tripled = x * 3
+            return doubled.t().view(-1) + tripled.t().reshape(-1)
+
+    first, second, last = (dict(op.layout) for op in trace(Late(), torch.ones(4, 1)).ops)
+    assert "age" not in first and "age" not in second, "no operation of this run wrote x"
+    assert last == {"age": 64, "views": 4}, "two products, each reads and writes 16 bytes, since the older operand's began"

@@ -66,7 +66,7 @@ def profile_rows(here: Profile) -> list[list[str]]:
         ["Ridge, fp32", fmt(here.ridge_intensity("fp32"), "FLOP/B")] if "fp32" in here.peaks else ["Ridge", ""],
         ["Last-level cache", fmt(here.cache_bytes, "B")],
         ["Cost of a module call", fmt(here.module_s, "s")],
-        ["Noise between two measurements", fmt(here.noise, "%", digits=2)],
+        ["Noise of repeats (half the interquartile range)", fmt(here.noise, "%", digits=2)],
         ["Drift during the calibration", fmt(here.drift, "%", digits=2)],
         ["Calibrated", f"{here.created[:10]}, in {fmt(here.duration_s, 's', digits=2)}, torch {here.torch}"],
     ]
