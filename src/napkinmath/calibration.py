@@ -102,7 +102,7 @@ class Calibration:
         self._visits = self._endless()
 
     def spend(self, seconds: float) -> None:
-        """Time operations for so long. The first part sets up and draws the samples; where that takes longer, later parts make up for it."""
+        """Time operations for so long. The first part draws the samples as well; where that takes longer, later parts make up for it."""
         import torch
 
         begin = time.perf_counter()
@@ -118,9 +118,15 @@ class Calibration:
         self._spent_s += time.perf_counter() - begin
 
     def profile(self) -> Profile:
-        """What was found so far, in one part at least."""
+        """What was found so far.
+
+        Raises:
+            InputError: no part was spent yet.
+        """
         import torch
 
+        if not self._cases:
+            raise InputError("nothing was timed yet: spend() some seconds before asking for the profile")
         self._report(1.0, "done")
         samples: dict[str, list[list[object]]] = {}
         for case in self._cases:

@@ -18,7 +18,7 @@ from .files import shown_path, write_text
 from .laws import Law
 
 SCHEMA = 2
-_BUSY = 0.2  # drift or noise above this and the samples tell of other processes
+_BUSY_DRIFT, _BUSY_NOISE = 0.2, 0.1  # above these the samples tell of other processes
 _REMEDY = "run 'napkinmath calibrate' (a minute)"
 
 
@@ -112,7 +112,7 @@ class Profile:
     @property
     def verdict(self) -> str:
         """``quiet``, or that the machine was busy while it was measured, so that predictions from it mean little."""
-        if self.drift <= _BUSY and self.noise <= _BUSY:
+        if self.drift <= _BUSY_DRIFT and self.noise <= _BUSY_NOISE:
             return "quiet"
         return f"the machine was busy: its speed drifted by {self.drift:.0%}, repeats differed by {self.noise:.0%}"
 

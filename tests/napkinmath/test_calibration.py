@@ -53,6 +53,21 @@ def test_progress_goes_from_nothing_to_done(calibrated):
     assert fractions[0] == 0 and seen[-1] == (1.0, "done")
 
 
+def test_a_calibration_can_be_spent_in_parts():
+    seen: list[float] = []
+    parts = calibration.Calibration(6, "cpu", progress=lambda fraction, what: seen.append(fraction))
+    with pytest.raises(InputError, match="nothing was timed yet"):
+        parts.profile()
+    parts.spend(5)
+    before = parts.profile()
+    parts.spend(1)
+    after = parts.profile()
+    assert before.samples.keys() == after.samples.keys()
+    assert (len(before.bandwidths), len(after.bandwidths)) == (2, 3)
+    assert before.duration_s < after.duration_s
+    assert seen[: seen.index(1.0)] == sorted(seen[: seen.index(1.0)])
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -370,3 +370,9 @@ def test_the_command_takes_an_image_size(capsys):
     cost = json.loads(capsys.readouterr().out)
     assert cost["params"] == 25_557_032
     assert cost["macs"] == preset("resnet-50").macs(1, 256)
+
+
+def test_a_module_that_runs_gets_images_that_vary_and_are_always_the_same():
+    first, second = (reference("lenet-5", 2, device="cpu").inputs["pixel_values"] for _ in range(2))
+    assert first.std() > 0.9
+    assert torch.equal(first, second)

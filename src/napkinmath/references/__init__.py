@@ -111,10 +111,10 @@ def reference(
 
 
 def _fill(inputs: dict[str, Any]) -> None:
-    """Images, sounds and features as varied as real ones: what searches for a largest value is three times as fast where all are 0."""
+    """Images, sounds and features as varied as real ones, always the same: what looks for a maximum is three times as fast among zeros."""
     for name, value in inputs.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point() and "mask" not in name:
-            value.normal_()
+            value.normal_(generator=torch.Generator(value.device).manual_seed(0))
 
 
 def _fake_mode(fake: bool) -> Any:
