@@ -33,7 +33,8 @@ _LAW_OF_KIND = {"norm": "layer_norm", "elementwise": "mul", "pool": "reduce"} | 
 }
 
 
-#: Values of a map up to which PyTorch multiplies a lone one itself on a CPU and does not ask oneDNN (``ConvParams::use_mkldnn``).
+#: Values of a map up to which PyTorch, on a CPU with several threads, multiplies a lone one itself and does not ask oneDNN
+#: (``ConvParams::use_mkldnn``).
 SMALL_MAP = 20480
 
 #: Once so many bytes have gone through the caches, nothing of what was there before is left.

@@ -182,7 +182,7 @@ def predict(ledger: Ledger, hardware: Profile | Device | str | None = None) -> P
 
 
 def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
-    weights_hot, run_bytes = ledger.weight_bytes <= profile.cache_bytes / 2, ledger.totals().bytes_moved
+    weights_hot, run_bytes = _weights_read(ledger) <= profile.cache_bytes / 2, ledger.totals().bytes_moved
     groups: dict[str, list[tuple[Op, Work]]] = {}
     uncovered: list[Op] = []
     for op in ledger:
@@ -220,6 +220,15 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
         total * math.exp(-_Z90 * sigma), total * math.exp(_Z90 * sigma), tuple(ordered),
         sum(row.seconds for row in ordered if row.extrapolated) / total, ledger.flops, ledger.totals().bytes_moved,
     )  # fmt: skip
+
+
+def _weights_read(ledger: Ledger) -> int:
+    """Bytes of weights that a run touches: of an embedding table the rows that it looks up, as the recommenders' tables fit no cache.
+
+    A table that the output layer shares counts as looked up only; the models that have one are far larger than a cache without it.
+    """
+    tables = [op for op in ledger if op.kind == "gather" and op.params]
+    return ledger.weight_bytes - sum(max(dict(op.layout).get("weight_bytes", 0) - op.bytes_read, 0) for op in tables)
 
 
 def _priced_row(op: Op, profile: Profile, priced: Priced, index: int) -> PricedOp:

@@ -195,10 +195,12 @@ class Recorder(TorchDispatchMode):
     def _age(self, operands: list[torch.Tensor]) -> int | None:
         """Bytes moved since the operation began that wrote the largest operand; None for a weight, or what no operation here wrote.
 
-        None as well on ``meta``, where there is no memory to be in.
+        None as well on ``meta``, where there is no memory to be in. What reads nothing waits for nothing.
         """
-        largest = max(operands, key=torch.Tensor.numel, default=None)
-        storage = storage_id(largest) if largest is not None and largest.device.type != "meta" else 0
+        if not operands:
+            return 0
+        largest = max(operands, key=torch.Tensor.numel)
+        storage = storage_id(largest) if largest.device.type != "meta" else 0
         return self._moved - self._written[storage] if storage and storage in self._written else None
 
     def unread_parameters(self) -> tuple[Op, ...]:

@@ -87,6 +87,18 @@ def test_weights_that_fit_the_cache_are_priced_by_their_own_law(synthetic_profil
     assert predict(traced(matmul(16)), without).extrapolated_share == 0
 
 
+def test_a_table_that_is_looked_up_does_not_make_the_other_weights_cold(synthetic_profile):
+    table = Op("table/embedding", "gather", bytes_read=512, bytes_written=256, params=10**8, shape=((10**6, 64), (1,)),
+               op="aten.embedding.default", layout=(("weight_bytes", 4 * 10**8),))  # fmt: skip
+    beside_a_table, beside_weights = (
+        predict(traced(matmul(16, 64, 64), table, weight_bytes=4 * 10**8 + extra), synthetic_profile).rows[0].seconds
+        for extra in (16384, 10**9)
+    )
+    alone, cold = (predict(traced(matmul(16, 64, 64), weight_bytes=size), synthetic_profile).rows[0].seconds for size in (1, 10**9))
+    assert beside_a_table == alone
+    assert beside_weights == cold
+
+
 @pytest.mark.parametrize("name", ["t4", "a100-80gb", "cpu-2core-vm", "tpu-v5e", "m2"])
 def test_roofline_brackets_its_stated_efficiencies(name):
     target = device(name)
