@@ -175,7 +175,7 @@ def test_convolutions_find_the_law_that_their_grid_feeds(module, shape, law, dim
 @pytest.mark.parametrize("kernel", [1, 3, 5, (1, 5)])
 @pytest.mark.parametrize(("batch", "channels", "side", "groups"), [(1, 20, 32, 1), (1, 21, 32, 1), (2, 20, 32, 1), (1, 20, 32, 2)])
 def test_small_maps_go_where_torch_sends_them(batch, channels, side, groups, kernel):
-    """``conv.small`` is what torch multiplies itself; torch is asked which backend it takes (with one thread it takes its own more often)."""
+    """``conv.small`` is what torch multiplies itself; torch is asked for its backend (with one thread it takes its own more often)."""
     torch = pytest.importorskip("torch")
     from napkinmath import trace
 
