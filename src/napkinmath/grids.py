@@ -173,7 +173,7 @@ def _rowwise_grid(name: str, share: float, values_per_value: float = 2, build: B
 
 
 _CHANNELS = Axis(3, 1536, 8)
-# Maps as networks have them: libraries have kernels for round numbers, and a shape between two of them may be twice as slow as both.
+# Maps as networks have them: libraries have kernels for round numbers, and a shape between two of them may be slower than both.
 _BATCH = Choice((1, 1, 1, 2, 4, 8, 8, 16))
 _SIDE = Choice((4, 6, 7, 7, 8, 10, 12, 13, 14, 14, 16, 19, 20, 24, 27, 28, 28, 32, 38, 40, 48, 55, 56, 56, 64, 80, 112, 112))
 _SMALL_SIDE = Choice((1, 1, 2, 4, 7, 7, 8, 10, 14, 14, 16, 28))
