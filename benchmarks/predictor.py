@@ -61,14 +61,6 @@ class Workload:
         return f"{self.preset} batch={self.batch} {sizes}" + (" eager" if self.attention == "eager" else "")
 
 
-@dataclass(frozen=True)
-class Run:
-    """A benchmark's profile and one row a workload."""
-
-    profile: Profile
-    rows: list[dict[str, Any]]
-
-
 def workloads(which: str) -> list[Workload]:
     rows = tomllib.loads((HERE / "workloads.toml").read_text())[which]
     return [Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa")) for r in rows for n in BATCHES]
@@ -88,14 +80,14 @@ def per_op_roofline(ledger: Ledger, profile: Profile) -> float:
     return sum(max(op.flops / peak, op.bytes_moved / bandwidth) for op in ledger)
 
 
-def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int, seconds: float, budget_s: float) -> Run:
+def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int, seconds: float) -> tuple[Profile, list[dict[str, Any]]]:
     """Measure round by round, with a part of the calibration before each (none where a profile is given), then predict."""
     ledgers: dict[Workload, Ledger] = {}
     measurements: dict[Workload, list[Measurement]] = {w: [] for w in chosen}
     for number in range(rounds):
         if isinstance(calibration, Calibration):
             print(f"\rround {number + 1} of {rounds}: calibrating{'':50}", end="", file=sys.stderr, flush=True)
-            calibration.spend(budget_s / rounds)
+            calibration.spend(1 / rounds)
         for index, workload in enumerate(chosen):
             print(
                 f"\rround {number + 1} of {rounds}: {index + 1} of {len(chosen)}: {workload!s:48}",
@@ -114,33 +106,30 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
     rows: list[dict[str, Any]] = []
     for workload, ledger in ledgers.items():
         prediction = predict(ledger, profile)
-        rows.append(
-            {
-                "workload": str(workload),
-                "predicted_s": prediction.p50_s,
-                "low_s": prediction.low_s,
-                "high_s": prediction.high_s,
-                "binding": prediction.binding,
-                "extrapolated_share": prediction.extrapolated_share,
-                "predicted_by_kind_s": prediction.by("kind"),
-                "whole_model_roofline_s": whole_model_roofline(ledger, profile),
-                "per_op_roofline_s": per_op_roofline(ledger, profile),
-            }
-        )
-    for row, workload in zip(rows, chosen, strict=True):
         p50s = [m.p50_s for m in measurements[workload]]
         measured = undisturbed_median(p50s)
-        row |= {
+        row: dict[str, Any] = {
+            "workload": str(workload),
+            "predicted_s": prediction.p50_s,
+            "low_s": prediction.low_s,
+            "high_s": prediction.high_s,
+            "binding": prediction.binding,
+            "extrapolated_share": prediction.extrapolated_share,
+            "predicted_by_kind_s": prediction.by("kind"),
+            "whole_model_roofline_s": whole_model_roofline(ledger, profile),
+            "per_op_roofline_s": per_op_roofline(ledger, profile),
             "measured_s": measured,
             "rounds_s": p50s,
             "best_s": min(m.min_s for m in measurements[workload]),
             "noise": abs(undisturbed_median(p50s[::2]) / undisturbed_median(p50s[1::2]) - 1),
-            "error_to_plain_median": row["predicted_s"] / statistics.median(p50s) - 1,
+            "error_to_plain_median": prediction.p50_s / statistics.median(p50s) - 1,
+            "verdicts": [m.verdict for m in measurements[workload]],
+            "inside": prediction.low_s <= measured <= prediction.high_s,
         }
-        row |= {"verdicts": [m.verdict for m in measurements[workload]], "inside": row["low_s"] <= measured <= row["high_s"]}
         for name in ("predicted", "whole_model_roofline", "per_op_roofline"):
             row[f"{name}_error"] = row[f"{name}_s"] / measured - 1
-    return Run(profile, rows)
+        rows.append(row)
+    return profile, rows
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -198,8 +187,7 @@ def main() -> None:
     args = parser.parse_args()
     given = Profile.from_dict(json.loads(args.profile.read_text())) if args.profile else None
     load_before = os.getloadavg()[0]
-    found = run(given or Calibration(args.budget, "cpu"), workloads(args.list), args.rounds, args.seconds, args.budget)
-    profile, rows = found.profile, found.rows
+    profile, rows = run(given or Calibration(args.budget, "cpu"), workloads(args.list), args.rounds, args.seconds)
     print(profile)
     summary = summarise(rows)
     print(table(rows, summary))

@@ -46,8 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     calibration = Calibration(args.budget, args.device or default_device())
     chosen = [w for w in development if not args.workloads or w.preset in args.workloads]
-    found = run(calibration, chosen, args.rounds, args.seconds, args.budget)
-    profile, rows = found.profile, found.rows
+    profile, rows = run(calibration, chosen, args.rounds, args.seconds)
     summary = summarise(rows)
     print(profile)
     print(table(rows, summary))

@@ -64,7 +64,7 @@ def calibrate(
         raise InputError(f"budget_s={budget_s}: a calibration takes 5 to 3600 seconds; 60 is usual")
     budget_s = 15.0 if quick else budget_s
     calibration = Calibration(budget_s, device, threads, progress)
-    calibration.spend(budget_s)
+    calibration.spend()
     return calibration.profile()
 
 
@@ -101,12 +101,12 @@ class Calibration:
         self._cases: list[_Case] = []
         self._visits = self._endless()
 
-    def spend(self, seconds: float) -> None:
-        """Time operations for so long. The first part draws the samples as well; where that takes longer, later parts make up for it."""
+    def spend(self, share: float = 1.0) -> None:
+        """Spend a share of the budget. The first part draws the samples as well; where that takes longer, later parts make up for it."""
         import torch
 
         begin = time.perf_counter()
-        self._given_s += seconds
+        self._given_s += share * self._budget_s
         with torch.inference_mode():
             if not self._cases:
                 self._start(begin)
@@ -126,7 +126,7 @@ class Calibration:
         import torch
 
         if not self._cases:
-            raise InputError("nothing was timed yet: spend() some seconds before asking for the profile")
+            raise InputError("nothing was timed yet: spend() some of the budget before asking for the profile")
         self._report(1.0, "done")
         samples: dict[str, list[list[object]]] = {}
         for case in self._cases:
@@ -193,7 +193,7 @@ def _first_round(
         case = _Case(work, pools[work.dtype], grid.build(pools[work.dtype], work.dims))
         case.time(device)
         # What timing it again will take: the first time, kernels are compiled as well.
-        spent[index] += _SHORT_S + 2 * case.seconds[0] + max(work.age - work.bytes, 0) / bandwidth if device == "cpu" else _SLICE_S
+        spent[index] += _SHORT_S + 2 * case.seconds[0] + work.between / bandwidth if device == "cpu" else _SLICE_S
         drawn[index] += 1
         cases.append(case)
         report(min(total / budget_s, 1.0) / _ROUNDS, case.work.key)
@@ -201,19 +201,14 @@ def _first_round(
 
 
 def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
-    """Seconds of one run; of a short one, the median of a few.
-
-    Between its writer's start and its reader's, an operand sees as much traffic as the writer's own, taken to be that of the
-    reader, and what is made to lie between.
-    """
-    between = max(work.age - work.bytes, 0.0)
+    """Seconds of one run after its operands were written and :attr:`Work.between` went by; of a short one, the median of a few."""
     times: list[float] = []
     run()
     begin = time.perf_counter()
     while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
         for operand in run.fresh:
             operand.mul_(1)
-        pools.evict(between)
+        pools.evict(work.between)
         operands = run.operands()
         start = time.perf_counter()
         out = run.function(*operands)

@@ -72,6 +72,11 @@ class Work:
     def key(self) -> str:
         return f"{self.law}/{self.dtype}"
 
+    @property
+    def between(self) -> float:
+        """Bytes moved between the operation that wrote the operands and this one, if the writer moved as much as this one moves."""
+        return max(self.age - self.bytes, 0.0)
+
 
 def aligned(d_in: int, d_out: int) -> int:
     """2 where both channel counts are multiples of 16, the values of a wide vector register, else 1: libraries switch algorithm there."""

@@ -225,7 +225,7 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
 def _weights_read(ledger: Ledger) -> int:
     """Bytes of weights that a run touches: of an embedding table the rows that it looks up, as the recommenders' tables fit no cache.
 
-    A table that the output layer shares counts as looked up only; the models that have one are far larger than a cache without it.
+    Ignores that an output layer may read the whole of a shared table: a small model with one is taken to be warmer than it is.
     """
     tables = [op for op in ledger if op.kind == "gather" and op.params]
     return ledger.weight_bytes - sum(max(dict(op.layout).get("weight_bytes", 0) - op.bytes_read, 0) for op in tables)

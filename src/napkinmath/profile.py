@@ -151,7 +151,9 @@ class Profile:
         profile = cls(**data)
         try:
             rows = [row for group in profile.samples.values() for row in group]
-            well_formed = bool(rows) and all(len(dims) > 0 and moved > 0 and seconds > 0 for dims, _flops, moved, _age, seconds in rows)
+            well_formed = bool(rows) and all(
+                len(dims) > 0 and moved > 0 and age >= 0 and seconds > 0 for dims, _flops, moved, age, seconds in rows
+            )
             well_formed = well_formed and min(*profile.bandwidths, *(p for pair in profile.peaks.values() for p in pair)) > 0
         except (AttributeError, TypeError, ValueError):
             well_formed = False

@@ -58,9 +58,9 @@ def test_a_calibration_can_be_spent_in_parts():
     parts = calibration.Calibration(6, "cpu", progress=lambda fraction, what: seen.append(fraction))
     with pytest.raises(InputError, match="nothing was timed yet"):
         parts.profile()
-    parts.spend(5)
+    parts.spend(5 / 6)
     before = parts.profile()
-    parts.spend(1)
+    parts.spend(1 / 6)
     after = parts.profile()
     assert before.samples.keys() == after.samples.keys()
     assert (len(before.bandwidths), len(after.bandwidths)) == (2, 3)

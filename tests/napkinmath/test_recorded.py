@@ -19,7 +19,7 @@ def recorder(benchmark, monkeypatch, synthetic_profile):
         def __init__(self, budget, device):
             self.device = device
 
-        def spend(self, seconds):
+        def spend(self, share):
             pass
 
         def profile(self):
