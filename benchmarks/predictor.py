@@ -6,7 +6,7 @@
 
 Each workload is traced, predicted and measured in six rounds that interleave all workloads, with a sixth of the calibration's minute
 before each round, so that a drift of the machine falls on all of them. One calibration serves them all. The measured value is
-``undisturbed_median`` of the rounds' medians, the statistic of the calibration; *noise* is how far that of every second round lies
+``middle_mean`` of the rounds' medians, the statistic of the calibration; *noise* is how far that of every second round lies
 from that of the others, below which no predictor can be told from a better one. The errors against the plain median of the rounds are
 in the results as well. Beside the fitted prediction stand two rooflines with the same calibration's peak and bandwidth: one for the
 whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
@@ -35,7 +35,7 @@ import torch
 from napkinmath.calibration import Calibration
 from napkinmath.latency import predict
 from napkinmath.ledger import Ledger
-from napkinmath.measurement import Measurement, measure, undisturbed_median
+from napkinmath.measurement import Measurement, measure, middle_mean
 from napkinmath.profile import Profile
 from napkinmath.references import reference
 from napkinmath.tracing import trace
@@ -107,7 +107,7 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
     for workload, ledger in ledgers.items():
         prediction = predict(ledger, profile)
         p50s = [m.p50_s for m in measurements[workload]]
-        measured = undisturbed_median(p50s)
+        measured = middle_mean(p50s)
         row: dict[str, Any] = {
             "workload": str(workload),
             "predicted_s": prediction.p50_s,
@@ -121,7 +121,7 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
             "measured_s": measured,
             "rounds_s": p50s,
             "best_s": min(m.min_s for m in measurements[workload]),
-            "noise": abs(undisturbed_median(p50s[::2]) / undisturbed_median(p50s[1::2]) - 1),
+            "noise": abs(middle_mean(p50s[::2]) / middle_mean(p50s[1::2]) - 1),
             "error_to_plain_median": prediction.p50_s / statistics.median(p50s) - 1,
             "verdicts": [m.verdict for m in measurements[workload]],
             "inside": prediction.low_s <= measured <= prediction.high_s,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import itertools
 import random
 import statistics
 import time
@@ -14,15 +16,19 @@ from .costmodel import Work
 from .errors import InputError
 from .grids import GRIDS
 from .kernels import Grid, Pools, Run
-from .measurement import undisturbed_median
+from .measurement import middle_mean
 from .profile import Profile
 
-_ROUNDS = 8  # over all samples: each is timed once a round, between others, so that a disturbance of seconds hits few of its times
+_ROUNDS = 10  # over all samples: each is timed once a round, between others, so that a disturbance of seconds hits few of its times
 _SHORT_S = 3e-4  # of timing a sample in a round: short operations several times
 _SLICE_S = 0.004  # the same on an accelerator, where operations are timed in bursts
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_SINCE_BYTES = 2**22  # that other operations move between two runs of a kernel of the same shape
+_SETTLED_RUNS, _SETTLED_S = 8, 1e-3  # after which a compiled kernel, and the code that calls it, are as fast as in a network
+_IN_A_ROW = 16  # samples of a class
 _LEAST = 3  # samples of every grid, however short the budget
-_OTHER_DTYPES_SHARE = 0.3  # of a grid's time, for each dtype beside fp32
+_FITTING_SHARE = 0.07  # of the budget: measuring the peaks once more, and fitting the laws
+_OTHER_DTYPES_SHARE = 0.25  # of a grid's time, for each dtype beside fp32
 
 
 @dataclass
@@ -33,7 +39,7 @@ class _Case:
     seconds: list[float] = field(default_factory=list)
 
     def time(self, device: str) -> None:
-        """Once more, under the conditions of a model: the code is warm, the operands are as old as :attr:`Work.age` says."""
+        """Once more, under the conditions of a model: the operands are as old as :attr:`Work.age` says."""
         if device == "cpu":
             self.seconds.append(_time_in_context(self.run, self.pools, self.work))
         else:
@@ -110,10 +116,10 @@ class Calibration:
         with torch.inference_mode():
             if not self._cases:
                 self._start(begin)
-            while self._spent_s + (now := time.perf_counter()) - begin < 0.97 * self._given_s:
+            while self._spent_s + (now := time.perf_counter()) - begin < (1 - _FITTING_SHARE) * self._given_s:
                 case = next(self._visits)
                 case.time(self.device)
-                self._report(min(max((self._spent_s + now - begin) / self._budget_s, 1 / _ROUNDS), 1.0), case.work.key)
+                self._report(min(max((self._spent_s + now - begin) / self._budget_s, 1 / _ROUNDS), 1 - _FITTING_SHARE), case.work.key)
             self._rates.append(_rates(self._pools, self.device))
         self._spent_s += time.perf_counter() - begin
 
@@ -127,12 +133,13 @@ class Calibration:
 
         if not self._cases:
             raise InputError("nothing was timed yet: spend() some of the budget before asking for the profile")
-        self._report(1.0, "done")
+        self._report(1 - _FITTING_SHARE, "fitting the laws")
+        begin = time.perf_counter()
         samples: dict[str, list[list[object]]] = {}
         for case in self._cases:
             work = case.work
-            samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, undisturbed_median(case.seconds)])
-        return Profile(
+            samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, middle_mean(case.seconds)])
+        found = Profile(
             device=self.device,
             machine=environment.machine(self.device),
             threads=torch.get_num_threads(),
@@ -147,7 +154,9 @@ class Calibration:
             view_s=self._view_s,
             noise=statistics.median(_spread(case.seconds) for case in self._cases),
             samples=samples,
-        )
+        ).fitted()
+        self._report(1.0, "done")
+        return dataclasses.replace(found, duration_s=self._spent_s + time.perf_counter() - begin)
 
     def _start(self, begin: float) -> None:
         import torch
@@ -159,15 +168,22 @@ class Calibration:
         torch.zeros(2**26, device=self.device)  # memory for all results: the system gives it once, page by page
         self._rates.append(_rates(self._pools, self.device))
         self._module_s, self._view_s = _overheads(self._pools["fp32"])
-        left = max(0.97 * self._budget_s - (time.perf_counter() - begin), 0.3)
-        self._cases = _first_round(self._pools, self.device, self._rates[0]["bandwidth"], left / _ROUNDS, self._report)
+        left = max((1 - _FITTING_SHARE) * self._budget_s - (time.perf_counter() - begin), 0.3)
+        self._cases = _first_round(self._pools, self.device, left / _ROUNDS, self._report)
 
     def _endless(self) -> Iterator[_Case]:
+        """Round after round over all cases, in random order, but some of a class after one another: a model too has few classes."""
         shuffle = random.Random(0).shuffle
         while True:
-            order = list(self._cases)
-            shuffle(order)
-            yield from order
+            of_class: dict[str, list[_Case]] = {}
+            for case in self._cases:
+                of_class.setdefault(case.work.key, []).append(case)
+            groups = []
+            for cases in of_class.values():
+                shuffle(cases)
+                groups += [cases[i : i + _IN_A_ROW] for i in range(0, len(cases), _IN_A_ROW)]
+            shuffle(groups)
+            yield from itertools.chain.from_iterable(groups)
 
 
 def _accelerator() -> str:
@@ -175,9 +191,7 @@ def _accelerator() -> str:
     return "" if found == "cpu" else f" and {found}"
 
 
-def _first_round(
-    pools: dict[str, Pools], device: str, bandwidth: float, budget_s: float, report: Callable[[float, str], None]
-) -> list[_Case]:
+def _first_round(pools: dict[str, Pools], device: str, budget_s: float, report: Callable[[float, str], None]) -> list[_Case]:
     """Draw and time samples until a round over them takes the budget: a few of every grid, then of the one that has least of its share."""
     streams: list[tuple[Grid, Iterator[Work], float]] = []
     for dtype in pools:
@@ -191,9 +205,10 @@ def _first_round(
         grid, works, _ = streams[index]
         work = next(works)
         case = _Case(work, pools[work.dtype], grid.build(pools[work.dtype], work.dims))
+        case.run()  # the first time, kernels are compiled
+        begin = time.perf_counter()
         case.time(device)
-        # What timing it again will take: the first time, kernels are compiled as well.
-        spent[index] += _SHORT_S + 2 * case.seconds[0] + work.between / bandwidth if device == "cpu" else _SLICE_S
+        spent[index] += time.perf_counter() - begin
         drawn[index] += 1
         cases.append(case)
         report(min(total / budget_s, 1.0) / _ROUNDS, case.work.key)
@@ -201,11 +216,22 @@ def _first_round(
 
 
 def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
-    """Seconds of one run after its operands were written and :attr:`Work.between` went by; of a short one, the median of a few."""
+    """Seconds of one run after its operands were written and :attr:`Work.between` went by; of a short one, the median of a few.
+
+    Kernels that a library compiles for their shape are run before, because a model runs them again and again, and their results and
+    scratch memory leave the nearest caches, because a model runs others in between.
+    """
     times: list[float] = []
-    run()
     begin = time.perf_counter()
+    if compiled := _is_compiled(work):
+        for _ in range(_SETTLED_RUNS):
+            run()
+            if time.perf_counter() - begin > _SETTLED_S:
+                break
+        begin = time.perf_counter()
     while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
+        if compiled:
+            pools.evict(_SINCE_BYTES)
         for operand in run.fresh:
             operand.mul_(1)
         pools.evict(work.between)
@@ -215,6 +241,11 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
         times.append(time.perf_counter() - start)
         del out
     return statistics.median(times)
+
+
+def _is_compiled(work: Work) -> bool:
+    """Whether the library compiles a kernel for the very shape."""
+    return work.law.startswith("conv")
 
 
 def _time(run: Callable[[], object], device: str, slice_s: float) -> float:

@@ -46,8 +46,8 @@ class Work:
     """One execution of an operation, as a law sees it.
 
     Attributes:
-        law: class of operation: ``gemm`` (tokens, d_in, d_out, and 2 where the weight is stored [d_out, d_in], else 1), ``gemv`` (the
-            same with one token: libraries have other kernels for it), ``gemm.hot`` and ``gemv.hot`` (with the weights in cache),
+        law: class of operation: ``gemm`` (tokens, d_in, d_out, 2 where the weight is stored [d_out, d_in], else 1, and :func:`aligned`),
+            ``gemv`` (the same with one token: libraries have other kernels for it), ``gemm.hot`` and ``gemv.hot`` (weights in cache),
             ``bmm`` (batch, m, k, n), ``attention``, ``attention.causal`` or ``attention.masked`` (batch * heads, seq, context, d_head),
             ``conv``, ``conv.pointwise``, ``conv.small`` (one map, no larger than :data:`SMALL_MAP`), ``conv.depthwise``,
             ``conv.transposed`` or ``conv1d`` (batch, side of the output, in and out channels of a group, kernel, stride, :func:`aligned`),
@@ -79,7 +79,7 @@ class Work:
 
 
 def aligned(d_in: int, d_out: int) -> int:
-    """2 where both channel counts are multiples of 16, the values of a wide vector register, else 1: libraries switch algorithm there."""
+    """2 where both widths are multiples of 16, the values of a wide vector register, else 1: libraries are slower or switch there."""
     return 1 if d_in % 16 or d_out % 16 else 2
 
 
@@ -109,7 +109,7 @@ def work_of(op: Op, weights_hot: bool = False, cache_bytes: int = 0, run_bytes: 
         cold = "weight_bytes" in layout and not (weights_hot or read_before)
         stored = 2 if layout.get("transposed") else 1
         law = ("gemv" if tokens == 1 else "gemm") + ("" if cold else ".hot")
-        return Work(law, op.dtype, (tokens, d_in, d_out, stored), flops, moved)
+        return Work(law, op.dtype, (tokens, d_in, d_out, stored, aligned(d_in, d_out)), flops, moved)
     if op.kind == "conv" and len(op.shape) == 2:
         return _conv_work(op, layout, flops, moved)
     if op.kind == "recurrent" and len(op.shape) == 3:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 from .costmodel import SMALL_MAP, aligned
-from .kernels import Axis, Build, Choice, Grid, Pools, Run
+from .kernels import Axis, Build, Choice, Grid, Pools, Run, Width
 
 
 def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
     import torch
 
-    tokens, d_in, d_out, stored = dims
+    tokens, d_in, d_out, stored = dims[:4]
     x, bias = pools.hot(tokens, d_in), pools.hot(d_out, at=3)
     shape = (d_out, d_in) if stored == 2 else (d_in, d_out)
     weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
@@ -144,17 +145,30 @@ def _embedding_bag(pools: Pools, dims: tuple[int, ...]) -> Run:
 
 
 _SWAPPED = 8
-_TOKENS, _WIDTH, _STORED = Axis(2, 8192), Axis(64, 9216, 64), Axis(1, 2)
+_TOKENS, _WIDTH, _STORED = Axis(2, 8192), Width(64, 9216), Axis(1, 2)
+_RAGGED = Choice((0, 0, 0, 0, 7))  # values that a row lacks to its round number, as a vocabulary of 50257 does
 _ROWS, _ROW = Axis(1, 2**15), Axis(32, 4096, 32)
 _HEADS, _D_HEAD = Axis(1, 256), Axis(32, 128, 32)
 
 
-def _gemm_flops(tokens: int, d_in: int, d_out: int, stored: int) -> float:
+def _gemm_dims(tokens: int, d_in: int, d_out: int, stored: int, ragged: int) -> tuple[int, ...]:
+    return tokens, d_in, d_out - ragged, stored, aligned(d_in, d_out - ragged)
+
+
+def _gemm_flops(tokens: int, d_in: int, d_out: int, *_: int) -> float:
     return 2.0 * tokens * d_in * d_out
 
 
-def _gemm_values(tokens: int, d_in: int, d_out: int, stored: int) -> float:
+def _gemm_values(tokens: int, d_in: int, d_out: int, *_: int) -> float:
     return tokens * d_in + d_in * d_out + d_out + tokens * d_out
+
+
+def _gemm_grid(law: str, axes: tuple[Axis | Width | Choice, ...], share: float, most_values: int = 2**25) -> Grid:
+    build = _gemm_hot if law.endswith(".hot") else _gemm
+    return Grid(
+        law, (*axes, _STORED, _RAGGED), build, share,
+        flops=_gemm_flops, values=_gemm_values, dims=_gemm_dims, most_values=most_values,
+    )  # fmt: skip
 
 
 def _attention_grid(suffix: str, axes: tuple[Axis | Choice, ...], share: float, dims: Callable[..., tuple[int, ...]], **kind: bool) -> Grid:
@@ -175,17 +189,21 @@ def _rowwise_grid(name: str, share: float, values_per_value: float = 2, build: B
 _CHANNELS = Axis(3, 1536, 8)
 # Maps as networks have them: libraries have kernels for round numbers, and a shape between two of them may be slower than both.
 _BATCH = Choice((1, 1, 1, 2, 4, 8, 8, 16))
-_SIDE = Choice((4, 6, 7, 7, 8, 10, 12, 13, 14, 14, 16, 19, 20, 24, 27, 28, 28, 32, 38, 40, 48, 55, 56, 56, 64, 80, 112, 112))
+_SIDE = Choice((4, 6, 7, 7, 8, 10, 12, 13, 14, 14, 16, 19, 20, 24, 27, 28, 28, 32, 38, 40, 48, 55, 56, 56, 64, 80, 112, 112, 224))
 _SMALL_SIDE = Choice((1, 1, 2, 4, 7, 7, 8, 10, 14, 14, 16, 28))
-_WIDE = Axis(336, 28672)  # channels times side: a network that halves the side doubles the channels, so this stays within a range
-_MULTIPLE = Choice((8, 16, 32, 64, 64))  # of the channels
+_WIDE = Axis(336, 61440)  # channels times side: a network that halves the side doubles the channels, so this stays within a range
+_RATIO = Axis(17, 600)  # of the channels after a convolution to those before, in hundredths
+_MULTIPLE = Choice((8, 16, 0, 0, 0))  # of the channels; 0: as networks choose them, see Width
 
 
 def _channels(wide: float, side: int, multiple: int) -> int:
     """Of a map with that side: few of a large one, many of a small one; 3 of an image."""
-    channels = wide / side
-    multiple = multiple if channels > multiple else 8
-    return max(round(channels / multiple) * multiple, 3)
+    channels = max(wide / side, 3)
+    if channels < 8:
+        return 3 if channels < 5 and side >= 28 else 8
+    step = max(2 ** (int(math.log2(channels)) - 2), 8)
+    multiple = multiple if multiple and channels > multiple else step
+    return round(channels / multiple) * multiple
 
 
 def _conv_flops(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride: int, *_: int) -> float:
@@ -200,8 +218,9 @@ def _conv_dims(batch: int, side: int, d_in: int, d_out: int, kernel: int, stride
     return batch, side, d_in, d_out, kernel, stride, aligned(d_in, d_out)
 
 
-def _map_dims(batch: int, side: int, wide_in: int, wide_out: int, multiple: int, kernel: int, stride: int) -> tuple[int, ...]:
-    return _conv_dims(batch, side, _channels(wide_in, side * stride, multiple), _channels(wide_out, side, multiple), kernel, stride)
+def _map_dims(batch: int, side: int, wide: int, ratio: int, multiple: int, kernel: int, stride: int) -> tuple[int, ...]:
+    d_in = _channels(wide, side * stride, multiple)
+    return _conv_dims(batch, side, d_in, _channels(max(d_in, 32) * ratio, 100, multiple), kernel, stride)
 
 
 def _small_dims(values: int, side: int, d_out: int, multiple: int, kernel: int, stride: int) -> tuple[int, ...]:
@@ -217,35 +236,32 @@ def _depthwise_dims(batch: int, side: int, wide: int, multiple: int, kernel: int
 
 _PREFILL, _DECODE = (_HEADS, Axis(4, 2048), _D_HEAD), (_HEADS, Axis(16, 4096), _D_HEAD)
 GRIDS = (
-    Grid("gemm", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm, 9, flops=_gemm_flops, values=_gemm_values),
+    _gemm_grid("gemm", (_TOKENS, _WIDTH, _WIDTH), 8),
     # A decode step, and the output layer over a vocabulary: few tokens, wide weights.
-    Grid("gemm", (Axis(2, 512), Axis(256, 4096, 64), Axis(1024, 131072, 64), _STORED), _gemm, 5,
-         flops=_gemm_flops, values=_gemm_values, most_values=2**26),
-    Grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH, _STORED), _gemm_hot, 4, flops=_gemm_flops, values=_gemm_values),
-    Grid("gemv", (Choice((1,)), Axis(16, 16384, 16), Axis(16, 131072, 16), _STORED), _gemm, 2.5,
-         flops=_gemm_flops, values=_gemm_values, most_values=2**26),
-    Grid("gemv.hot", (Choice((1,)), Axis(16, 4096, 16), Axis(16, 8192, 16), _STORED), _gemm_hot, 0.5,
-         flops=_gemm_flops, values=_gemm_values, most_values=2**21),
+    _gemm_grid("gemm", (Axis(2, 512), Width(256, 4096), Axis(1024, 131072, 64)), 4.5, most_values=2**26),
+    _gemm_grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH), 3),
+    _gemm_grid("gemv", (Choice((1,)), Width(16, 16384), Axis(16, 131072, 16)), 2.5, most_values=2**26),
+    _gemm_grid("gemv.hot", (Choice((1,)), Width(16, 4096), Width(16, 8192)), 0.2, most_values=2**21),
     Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
          flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n), aged=True),
-    _attention_grid("", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
+    _attention_grid("", _PREFILL, 4, lambda heads, seq, d_head: (heads, seq, seq, d_head)),
     _attention_grid("", _DECODE, 1, lambda heads, context, d_head: (heads, 1, context, d_head)),
     _attention_grid(".causal", _PREFILL, 3, lambda heads, seq, d_head: (heads, seq, seq, d_head), causal=True),
     _attention_grid(".masked", _PREFILL, 1.5, lambda heads, seq, d_head: (heads, seq, seq, d_head), masked=True),
     _attention_grid(".masked", _DECODE, 0.7, lambda heads, context, d_head: (heads, 1, context, d_head), masked=True),
-    _rowwise_grid("add", 1, 3), _rowwise_grid("mul", 1), _rowwise_grid("pow", 1), _rowwise_grid("tanh", 1), _rowwise_grid("gelu", 1),
-    _rowwise_grid("silu", 0.5), _rowwise_grid("softmax", 1), _rowwise_grid("layer_norm", 1), _rowwise_grid("reduce", 0.5, 1),
-    _rowwise_grid("copy", 0.7),
-    Grid("copy.strided", (Axis(2 * _SWAPPED, 2**15, _SWAPPED), _ROW), _strided_copy, 0.7, values=lambda rows, row: 2.0 * rows * row,
+    _rowwise_grid("add", 2, 3), _rowwise_grid("mul", 2), _rowwise_grid("pow", 1.2), _rowwise_grid("tanh", 1.5), _rowwise_grid("gelu", 2),
+    _rowwise_grid("silu", 0.8), _rowwise_grid("softmax", 1.5), _rowwise_grid("layer_norm", 2), _rowwise_grid("reduce", 0.8, 1),
+    _rowwise_grid("copy", 1.2),
+    Grid("copy.strided", (Axis(2 * _SWAPPED, 2**15, _SWAPPED), _ROW), _strided_copy, 1.2, values=lambda rows, row: 2.0 * rows * row,
          dtypes=("fp32", "bf16"), aged=True),
-    _rowwise_grid("gather", 0.5, build=_gather),
-    Grid("conv", (_BATCH, _SIDE, _WIDE, _WIDE, _MULTIPLE, Choice((3, 3, 3, 3, 5, 7)), Choice((1, 1, 1, 2))), _conv(), 10,
+    _rowwise_grid("gather", 0.25, build=_gather),
+    Grid("conv", (_BATCH, _SIDE, _WIDE, _RATIO, _MULTIPLE, Choice((3, 3, 3, 3, 5, 7)), Choice((1, 1, 1, 2))), _conv(), 12,
          flops=_conv_flops, values=_conv_values, dims=_map_dims, largest=4e9),
-    Grid("conv.pointwise", (_BATCH, _SIDE, _WIDE, _WIDE, _MULTIPLE, Choice((1,)), Choice((1, 1, 1, 1, 2))), _conv(), 8,
+    Grid("conv.pointwise", (_BATCH, _SIDE, _WIDE, _RATIO, _MULTIPLE, Choice((1,)), Choice((1, 1, 1, 1, 2))), _conv(), 10,
          flops=_conv_flops, values=_conv_values, dims=_map_dims, largest=4e9),
-    Grid("conv.small", (Axis(64, SMALL_MAP), _SMALL_SIDE, Axis(8, 1536), _MULTIPLE, Choice((1, 1, 3)), Choice((1, 1, 1, 2))), _conv(), 1.5,
+    Grid("conv.small", (Axis(64, SMALL_MAP), _SMALL_SIDE, Axis(8, 1536), _MULTIPLE, Choice((1, 1, 3)), Choice((1, 1, 1, 2))), _conv(), 1,
          flops=_conv_flops, values=_conv_values, dims=_small_dims, dtypes=("fp32",)),
-    Grid("conv.depthwise", (_BATCH, _SIDE, _WIDE, _MULTIPLE, Choice((3, 3, 5, 7)), Choice((1, 1, 2))), _conv(groups=lambda d_in: d_in), 3,
+    Grid("conv.depthwise", (_BATCH, _SIDE, _WIDE, _MULTIPLE, Choice((3, 3, 5, 7)), Choice((1, 1, 2))), _conv(groups=lambda d_in: d_in), 3.5,
          flops=lambda batch, side, channels, _, kernel, stride, __: 2.0 * batch * side**2 * channels * kernel**2,
          values=lambda batch, side, channels, _, kernel, stride, __: channels * (batch * side**2 * (stride**2 + 1) + kernel**2 + 1),
          dims=_depthwise_dims),
@@ -258,14 +274,14 @@ GRIDS = (
          values=lambda batch, length, d_in, d_out, kernel, stride, _: (
              batch * length * (d_in * stride + d_out) + d_in * d_out * kernel + d_out),
          dims=_conv_dims, largest=2e9),
-    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Axis(32, 1024, 32), Axis(32, 1024, 32)), _recurrent, 2, largest=2e9,
+    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Width(32, 1024), Width(32, 1024)), _recurrent, 2, largest=2e9,
          flops=lambda steps, batch, d_in, d_hidden: 8.0 * steps * batch * d_hidden * (d_in + d_hidden),
          values=lambda steps, batch, d_in, d_hidden: steps * batch * (d_in + d_hidden) + 4 * d_hidden * (d_in + d_hidden + 2)),
-    Grid("batch_norm", (Axis(8, 4096, 8), Axis(16, 12544)), _batch_norm, 0.7,
+    Grid("batch_norm", (Axis(8, 4096, 8), Axis(16, 12544)), _batch_norm, 1,
          values=lambda channels, row: 2 * channels * row + 4 * channels, aged=True),
-    Grid("pool", (Axis(8, 1024, 8), Axis(4, 56)), _max_pool, 0.7,
+    Grid("pool", (Axis(8, 1024, 8), Axis(4, 56)), _max_pool, 1,
          # max_pool2d writes the place of each maximum beside its value, in 8 bytes
          values=lambda channels, side: channels * side**2 * 7, aged=True),
-    Grid("gather.bag", (Axis(1, 2048), Axis(1, 64), Axis(16, 256, 16)), _embedding_bag, 0.5,
+    Grid("gather.bag", (Axis(1, 2048), Axis(1, 64), Axis(16, 256, 16)), _embedding_bag, 0.2,
          values=lambda bags, per_bag, row: bags * row * (per_bag + 1)),
 )  # fmt: skip

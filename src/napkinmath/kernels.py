@@ -99,6 +99,22 @@ class Axis:
         return max(self.low, round(value / multiple) * multiple)
 
 
+@dataclass(frozen=True)
+class Width:
+    """Range of a layer's width, covered evenly in its logarithm, as networks choose it: four to seven times a power of two.
+
+    Rows that lie a round number of bytes apart compete for the same places in a cache: a width between these is faster.
+    """
+
+    low: int
+    high: int
+
+    def at(self, u: float) -> int:
+        value = self.low * (self.high / self.low) ** u
+        step: int = 2 ** (int(math.log2(value)) - 2)
+        return min(max(self.low, round(value / step) * step), self.high)
+
+
 _BETWEEN = Axis(2**15, COLD_BYTES)
 
 
@@ -127,7 +143,7 @@ class Grid:
     """
 
     law: str
-    axes: tuple[Axis | Choice, ...]
+    axes: tuple[Axis | Width | Choice, ...]
     build: Build
     share: float
     values: Callable[..., float]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .costmodel import Work
 
@@ -49,6 +49,32 @@ class Priced:
     noise: float
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What the search for a law chose: with it the law is rebuilt from its samples at once.
+
+    Attributes:
+        constants: of the formula, as natural logarithms.
+        scales: of the process, in doublings of each feature.
+        amplitude, noise: of the process, in natural logarithms of seconds.
+    """
+
+    constants: list[float]
+    scales: list[float]
+    amplitude: float
+    noise: float
+
+    def suits(self, work: Work) -> bool:
+        """Whether it has as many numbers as a law of such works needs, all of them usable."""
+        aged, flops = work.age > 0, work.flops > 0
+        return (
+            len(self.constants) == 2 + 2 * aged + flops * (1 + len(work.dims))
+            and len(self.scales) == len(work.dims) + 1 + aged + flops
+            and all(map(math.isfinite, self.constants))
+            and min(*self.scales, self.amplitude, self.noise) > 0
+        )
+
+
 class Law:
     """The fitted cost of one class of operation."""
 
@@ -56,26 +82,48 @@ class Law:
     #: amplitudes and noises in natural logarithms of seconds.
     _SCALES = (1.0, 2.0, 4.0, 8.0, 1e3)
     _AMPLITUDES = (0.05, 0.1, 0.2, 0.4, 0.8)
-    _NOISES = (0.02, 0.05, 0.1, 0.2)
+    _NOISES = (0.05, 0.1, 0.2)
     _BEYOND = 2.0  # no rate is claimed that is this many times the best seen
     _SLOWER = 30.0  # times, that memory may be slower than a cache
     _CACHES = (2.0**19, 2.0**27)  # bytes: the smallest and largest cache that is looked for
     _GAIN = 0.5  # of log-likelihood, below which a feature keeps the scale of the others
+    _SEARCHED = 128  # samples that the search for scales looks at: its time grows with their third power
 
-    def __init__(self, works: Sequence[Work], seconds: Sequence[float]) -> None:
+    def __init__(self, works: Sequence[Work], seconds: Sequence[float], fit: Fit | None = None) -> None:
         """Fit the law to measured works of one class.
 
         Args:
-            works: at least one, all with the same :attr:`Work.key`.
+            works: at least one, all with the same :attr:`Work.key`, the first of them spread over the grid.
             seconds: how long each took.
+            fit: of the same samples, from :attr:`fit`: nothing is searched then.
         """
         import numpy as np
-        from scipy.optimize import least_squares
 
         self._has_flops = works[0].flops > 0
         self._has_age = works[0].age > 0
-        dims, flops, moved, age = self._columns(works)
+        columns = dims, *_ = self._columns(works)
         log_seconds = np.log(np.asarray(seconds, dtype=float))
+        constants = np.asarray(fit.constants) if fit else self._fit_constants(columns, log_seconds)
+        self._constants, self._points = constants, self._features(*columns)
+        self._low, self._high = dims.min(axis=0), dims.max(axis=0)
+        residual = log_seconds - self._log_formula(constants, *columns)
+        # A stray sample (another process woke up) must not bend the surface around it.
+        spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual)))) + 0.02
+        residual = np.clip(residual, -4 * spread, 4 * spread)
+        scales, self._amplitude, self._noise = (
+            (fit.scales, fit.amplitude, fit.noise) if fit else self._search(self._points[: self._SEARCHED], residual[: self._SEARCHED])
+        )
+        self._scales = np.asarray(scales)
+        covariance = self._amplitude**2 * _correlation(self._points, self._points, self._scales) + self._noise**2 * np.eye(len(residual))
+        self._inverse = np.linalg.inv(covariance)
+        self._weights = self._inverse @ residual
+        self.fit = fit or Fit([*map(float, constants)], [*map(float, scales)], self._amplitude, self._noise)
+
+    def _fit_constants(self, columns: Columns, log_seconds: Floats) -> Floats:
+        import numpy as np
+        from scipy.optimize import least_squares
+
+        dims, flops, moved, _ = columns
         # Constants are fitted as logarithms and so stay positive. They start at the best rates seen, and none may claim more than
         # the samples allow, however noisy the machine: no dispatch slower than the fastest sample, no rate below the slowest or far
         # above the fastest. Where arithmetic explains the time, the traffic may cost nothing.
@@ -91,18 +139,15 @@ class Law:
             least += [per_flop.min() - math.log(self._BEYOND)] + [nothing] * dims.shape[1]
             start += [per_flop.min()] + [0.0] * dims.shape[1]
             most += [per_flop.max()] + [math.log(1024.0)] * dims.shape[1]
-        fit = least_squares(
-            lambda c: self._log_formula(c, dims, flops, moved, age) - log_seconds,
+        found: Floats = least_squares(
+            lambda c: self._log_formula(c, *columns) - log_seconds,
             start,
             bounds=(np.asarray(least) - 1e-6, np.asarray(most) + 1e-6),
             loss="soft_l1",
             f_scale=0.1,
             max_nfev=200,
-        )
-        self._constants = fit.x
-        self._points = self._features(dims, flops, moved, age)
-        self._low, self._high = dims.min(axis=0), dims.max(axis=0)
-        self._fit_residual(log_seconds - self._log_formula(self._constants, dims, flops, moved, age))
+        ).x
+        return found
 
     def price(self, works: Sequence[Work]) -> Priced:
         """Estimate works of this law's class."""
@@ -110,7 +155,7 @@ class Law:
 
         dims, flops, moved, age = self._columns(works)
         overhead, bandwidth, compute = self._terms(self._constants, dims, flops, moved, age)
-        near = self._amplitude**2 * self._kernel(self._features(dims, flops, moved, age), self._scales)
+        near = self._amplitude**2 * _correlation(self._features(dims, flops, moved, age), self._points, self._scales)
         scale = np.exp(near @ self._weights)
         sigma = np.sqrt(np.maximum(self._amplitude**2 - np.einsum("ij,ij->i", near, near @ self._inverse), 0.0))
         outside = ((dims < self._low / 1.1) | (dims > self._high * 1.1)).any(axis=1)
@@ -143,16 +188,8 @@ class Law:
 
         return np.log(sum(self._terms(constants, dims, flops, moved, age)))
 
-    def _kernel(self, features: Floats, scales: Floats) -> Floats:
-        """Matérn's correlation (3/2) with the calibrated points: continuous with a slope, but no smoother, as libraries' switches ask."""
-        import numpy as np
-
-        gaps = (features[:, None, :] - self._points[None, :, :]) / scales
-        distance = math.sqrt(3) * np.sqrt((gaps**2).sum(axis=2))
-        return (1 + distance) * np.exp(-distance)
-
-    def _fit_residual(self, residual: Floats) -> None:
-        """Choose the process's scales, amplitude and noise by the likelihood of the residuals, then solve for its weights.
+    def _search(self, points: Floats, residual: Floats) -> tuple[Floats, float, float]:
+        """The process's scales, amplitude and noise, by the likelihood of the residuals.
 
         One scale for all features first; then each feature, one after another, may take its own.
         """
@@ -160,20 +197,17 @@ class Law:
 
         import numpy as np
 
-        # A stray sample (another process woke up) must not bend the surface around it.
-        spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual)))) + 0.02
-        residual = np.clip(residual, -4 * spread, 4 * spread)
         pairs = np.asarray([*itertools.product(self._AMPLITUDES, self._NOISES)])
 
-        def likelihood(scales: Floats) -> tuple[float, float, float, Any, Any]:
-            """Of the best amplitude and noise under these scales; with them, the variances and directions that they belong to."""
-            values, vectors = np.linalg.eigh(self._kernel(self._points, scales))
+        def likelihood(scales: Floats) -> tuple[float, float, float]:
+            """Of the best amplitude and noise under these scales, and those two."""
+            values, vectors = np.linalg.eigh(_correlation(points, points, scales))
             variances = pairs[:, :1] ** 2 * np.maximum(values, 0.0) + pairs[:, 1:] ** 2
             each = -0.5 * ((vectors.T @ residual) ** 2 / variances + np.log(variances)).sum(axis=1)
             best = int(each.argmax())
-            return float(each[best]), *map(float, pairs[best]), variances[best], vectors
+            return float(each[best]), float(pairs[best, 0]), float(pairs[best, 1])
 
-        width = self._points.shape[1]
+        width = points.shape[1]
         best, scales = max(((likelihood(np.full(width, s)), np.full(width, s)) for s in self._SCALES), key=lambda found: found[0][0])
         for feature, scale in itertools.product(range(width), self._SCALES):
             trial = scales.copy()
@@ -181,7 +215,13 @@ class Law:
             found = likelihood(trial)
             if found[0] > best[0] + self._GAIN:
                 best, scales = found, trial
-        _, self._amplitude, self._noise, variances, vectors = best
-        self._scales = scales
-        self._inverse = (vectors / variances) @ vectors.T
-        self._weights = self._inverse @ residual
+        return scales, best[1], best[2]
+
+
+def _correlation(features: Floats, points: Floats, scales: Floats) -> Floats:
+    """Matérn's (3/2) between each of two sets: continuous with a slope, but no smoother, as libraries' switches ask."""
+    import numpy as np
+
+    gaps = (features[:, None, :] - points[None, :, :]) / scales
+    distance: Floats = math.sqrt(3) * np.sqrt((gaps**2).sum(axis=2))
+    return (1 + distance) * np.exp(-distance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,9 +15,9 @@ from .costmodel import Work
 from .dtypes import dtype_name
 from .errors import InputError, did_you_mean, shown
 from .files import shown_path, write_text
-from .laws import Law
+from .laws import Fit, Law
 
-SCHEMA = 2
+SCHEMA = 3
 _BUSY_DRIFT, _BUSY_NOISE = 0.2, 0.1  # above these the samples tell of other processes
 _REMEDY = "run 'napkinmath calibrate' (a minute)"
 
@@ -52,6 +52,8 @@ class Profile:
         module_s, view_s: seconds that a module call and a view cost on top of the operators.
         noise: half the distance between the quartiles of an operation's runs over their median, the median over operations.
         samples: for each class and dtype, rows of ``[dims, flops, bytes, age, seconds]``.
+        fits: for each class and dtype, what the search for its law chose (:class:`~napkinmath.laws.Fit`); a law without is searched for
+            when it is first asked for, which takes up to half a second.
     """
 
     device: str
@@ -68,6 +70,7 @@ class Profile:
     view_s: float
     noise: float
     samples: dict[str, list[list[Any]]] = field(repr=False)
+    fits: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     schema: int = SCHEMA
 
     @property
@@ -121,15 +124,19 @@ class Profile:
         return {}
 
     def law(self, key: str) -> Law | None:
-        """The fitted cost of a class, ``gemm/fp32``, or ``None`` where it was not sampled. Fitted at its first use, then kept."""
+        """The fitted cost of a class, ``gemm/fp32``, or ``None`` where it was not sampled. Made at its first use, then kept."""
         if key not in self._laws and key in self.samples:
-            name, dtype = key.split("/")
-            rows = self.samples[key]
-            self._laws[key] = Law(
-                [Work(name, dtype, tuple(dims), flops, moved, age) for dims, flops, moved, age, _ in rows],
-                [seconds for *_, seconds in rows],
-            )
+            fit = Fit(**self.fits[key]) if key in self.fits else None
+            self._laws[key] = Law(self._works(key), [seconds for *_, seconds in self.samples[key]], fit)
         return self._laws.get(key)
+
+    def _works(self, key: str) -> list[Work]:
+        law, dtype = key.split("/")
+        return [Work(law, dtype, tuple(dims), flops, moved, age) for dims, flops, moved, age, _ in self.samples[key]]
+
+    def fitted(self) -> Self:
+        """The same profile with the fits of all its laws, so that the first prediction from it does not wait for them."""
+        return replace(self, fits={key: asdict(law.fit) for key in self.samples if (law := self.law(key))})
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that :func:`json.dumps` takes; :meth:`from_dict` reads it back."""
@@ -154,11 +161,12 @@ class Profile:
             well_formed = bool(rows) and all(
                 len(dims) > 0 and moved > 0 and age >= 0 and seconds > 0 for dims, _flops, moved, age, seconds in rows
             )
+            well_formed = well_formed and all(Fit(**fit).suits(profile._works(key)[0]) for key, fit in profile.fits.items())
             well_formed = well_formed and min(*profile.bandwidths, *(p for pair in profile.peaks.values() for p in pair)) > 0
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             well_formed = False
         if not well_formed:
-            raise InputError(f"profile data: its samples or rates are not positive numbers; {_REMEDY}")
+            raise InputError(f"profile data: its samples, fits or rates are not of the right form; {_REMEDY}")
         return profile
 
     def save(self, path: str | Path | None = None) -> Path:

@@ -1,5 +1,6 @@
 """Calibrating this machine: the samples are what the laws need, and the conditions are recorded. No time is asserted."""
 
+import itertools
 import json
 
 import pytest
@@ -8,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from napkinmath import calibration  # noqa: E402
 from napkinmath.calibration import calibrate  # noqa: E402
+from napkinmath.costmodel import Work  # noqa: E402
 from napkinmath.errors import InputError  # noqa: E402
 from napkinmath.grids import GRIDS  # noqa: E402
 from napkinmath.profile import Profile, load_profile  # noqa: E402
@@ -82,7 +84,6 @@ def test_bad_input_is_one_line(arguments, says):
 
 
 def test_an_operation_is_timed_after_its_operands_were_written(monkeypatch):
-    from napkinmath.costmodel import Work
     from napkinmath.kernels import Run
 
     seen: list[str] = []
@@ -103,7 +104,34 @@ def test_an_operation_is_timed_after_its_operands_were_written(monkeypatch):
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
     run = Run(lambda: seen.append("run"), operands, (torch.zeros(2).as_subclass(Written),))
     calibration._time_in_context(run, Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
-    assert seen == ["cut", "run", "written", "1000 bytes between", "cut", "run"]
+    assert seen == ["written", "1000 bytes between", "cut", "run"]
+
+
+def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch):
+    from napkinmath.kernels import Run
+
+    seen: list[str] = []
+
+    class Between:
+        def evict(self, count):
+            seen.append(f"{count:.0f} bytes")
+
+    monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
+    monkeypatch.setattr(calibration, "_SETTLED_S", 60.0)
+    run = Run(lambda: seen.append("run"), tuple)
+    calibration._time_in_context(run, Between(), Work("conv", "fp32", (1, 2, 3, 4, 1, 1, 1), 48.0, 24.0))
+    assert seen == ["run"] * 8 + ["4194304 bytes", "0 bytes", "run"]
+
+
+def test_samples_of_a_class_come_some_in_a_row_and_each_once_a_round():
+    measuring = calibration.Calibration(5, "cpu")
+    works = [Work(law, "fp32", (i, 1), 0.0, 8.0) for law in ("add", "mul") for i in range(40)]
+    measuring._cases = [calibration._Case(work, None, None) for work in works]
+    visits = measuring._endless()
+    for _ in range(2):
+        order = [next(visits).work for _ in works]
+        assert sorted(order, key=works.index) == works != order
+        assert sum(a.law != b.law for a, b in itertools.pairwise(order)) <= 5  # of 16, 16 and 8 each
 
 
 def test_the_lower_quartile_of_runs_is_kept(monkeypatch):

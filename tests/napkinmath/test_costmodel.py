@@ -14,7 +14,9 @@ from napkinmath.ledger import Op
 
 
 def gemm(tokens, d_in, d_out, dtype="fp32"):
-    return Work("gemm", dtype, (tokens, d_in, d_out, 1), 2.0 * tokens * d_in * d_out, 4.0 * (tokens * d_in + d_in * d_out + tokens * d_out))
+    return Work(
+        "gemm", dtype, (tokens, d_in, d_out, 1, 2), 2.0 * tokens * d_in * d_out, 4.0 * (tokens * d_in + d_in * d_out + tokens * d_out)
+    )
 
 
 def seconds(work):
@@ -112,8 +114,8 @@ def linear(weight_bytes=True, transposed=False, count=1):
 
 
 def test_rows_become_the_work_of_one_execution():
-    assert work_of(linear(count=3)) == Work("gemm", "fp32", (5, 8, 16, 1), 2 * 5 * 8 * 16, 1020)
-    assert work_of(linear(transposed=True)).dims == (5, 8, 16, 2)
+    assert work_of(linear(count=3)) == Work("gemm", "fp32", (5, 8, 16, 1, 1), 2 * 5 * 8 * 16, 1020)
+    assert work_of(linear(transposed=True)).dims == (5, 8, 16, 2, 1)
     assert work_of(linear(), weights_hot=True).law == "gemm.hot"
     assert work_of(linear(weight_bytes=False)).law == "gemm.hot"
     one_token = dataclasses.replace(linear(), shape=((1, 1, 8), (1, 8, 16)))

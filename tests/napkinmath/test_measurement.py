@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from napkinmath.errors import InputError  # noqa: E402
-from napkinmath.measurement import P99_RUNS, Measurement, _median_interval, _quantile, measure, undisturbed_median  # noqa: E402
+from napkinmath.measurement import P99_RUNS, Measurement, _median_interval, _quantile, measure, middle_mean  # noqa: E402
 
 
 class Sleeper(torch.nn.Module):
@@ -100,7 +100,7 @@ def test_mode_is_restored_after_an_error():
     assert module.training
 
 
-def test_the_undisturbed_median_leaves_out_the_slowest_fifth():
-    assert undisturbed_median([3.0, 1.0, 2.0, 4.0, 100.0, 5.0]) == 3.0
-    assert undisturbed_median([1.0, 1.1, 1.2, 9.0]) == pytest.approx(1.12)
-    assert undisturbed_median([7.0]) == 7.0
+def test_the_middle_mean_leaves_out_the_fastest_and_the_slowest_fifth():
+    assert middle_mean([3.0, 1.0, 2.0, 4.0, 100.0, 6.0]) == 3.75
+    assert middle_mean([1.0, 3.0, 5.0]) == 3.0  # too few to leave any out
+    assert middle_mean([7.0]) == 7.0

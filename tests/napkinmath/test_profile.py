@@ -6,6 +6,7 @@ import json
 import pytest
 
 from napkinmath.errors import InputError
+from napkinmath.laws import Law
 from napkinmath.profile import Profile, load_profile, profile_path
 
 
@@ -14,6 +15,15 @@ def test_saved_and_read_back(synthetic_profile, napkinmath_home):
     assert path == profile_path("cpu") == napkinmath_home / "profile-cpu.json"
     assert load_profile("cpu") == synthetic_profile
     assert [p.name for p in napkinmath_home.iterdir()] == ["profile-cpu.json"]  # no temporary file is left
+
+
+def test_a_profile_with_fits_prices_the_same_without_a_search(synthetic_profile, monkeypatch):
+    fitted = synthetic_profile.fitted()
+    again = Profile.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    monkeypatch.setattr(Law, "_search", lambda *_: pytest.fail("searched, although the profile says what was found"))
+    for key in synthetic_profile.samples:
+        works = fitted._works(key)
+        assert again.law(key).price(works).seconds == pytest.approx(synthetic_profile.law(key).price(works).seconds, rel=1e-9)
 
 
 def test_a_failed_save_leaves_the_old_profile(synthetic_profile, napkinmath_home):
@@ -38,10 +48,12 @@ def test_missing_profile_says_what_to_run(napkinmath_home):
         ),
         ({"torch": "1.0"}, r"another torch version \(1\.0, here .*napkinmath calibrate"),
         ({"threads": 4096}, r"another thread count \(4096, here .*napkinmath calibrate"),
-        ({"schema": 0}, r"schema 0, this version reads 2; .*napkinmath calibrate"),
-        ({"bandwidths": [0.0, 1.0]}, "not positive numbers"),
-        ({"samples": {}}, "not positive numbers"),
-        ({"samples": {"gemm/fp32": [[[1, 1, 1, 1], 2, 4]]}}, "not positive numbers"),
+        ({"schema": 0}, r"schema 0, this version reads 3; .*napkinmath calibrate"),
+        ({"bandwidths": [0.0, 1.0]}, "not of the right form"),
+        ({"samples": {}}, "not of the right form"),
+        ({"samples": {"gemm/fp32": [[[1, 1, 1, 1], 2, 4]]}}, "not of the right form"),
+        ({"fits": {"gemm/fp32": {"constants": [0.0], "scales": [1.0], "amplitude": 0.1, "noise": 0.1}}}, "not of the right form"),
+        ({"fits": {"no such": {}}}, "not of the right form"),
         ({"extra": 1}, "fields extra are missing or unknown"),
     ],
 )
