@@ -163,11 +163,11 @@ def _gemm_values(tokens: int, d_in: int, d_out: int, *_: int) -> float:
     return tokens * d_in + d_in * d_out + d_out + tokens * d_out
 
 
-def _gemm_grid(law: str, axes: tuple[Axis | Width | Choice, ...], share: float, most_values: int = 2**25) -> Grid:
+def _gemm_grid(law: str, axes: tuple[Axis | Width | Choice, ...], share: float, most_values: int = 2**25, largest: float = 6e9) -> Grid:
     build = _gemm_hot if law.endswith(".hot") else _gemm
     return Grid(
         law, (*axes, _STORED, _RAGGED), build, share,
-        flops=_gemm_flops, values=_gemm_values, dims=_gemm_dims, most_values=most_values,
+        flops=_gemm_flops, values=_gemm_values, dims=_gemm_dims, most_values=most_values, largest=largest,
     )  # fmt: skip
 
 
@@ -237,8 +237,9 @@ def _depthwise_dims(batch: int, side: int, wide: int, multiple: int, kernel: int
 _PREFILL, _DECODE = (_HEADS, Axis(4, 2048), _D_HEAD), (_HEADS, Axis(16, 4096), _D_HEAD)
 GRIDS = (
     _gemm_grid("gemm", (_TOKENS, _WIDTH, _WIDTH), 8),
-    # A decode step, and the output layer over a vocabulary: few tokens, wide weights.
-    _gemm_grid("gemm", (Axis(2, 512), Width(256, 4096), Axis(1024, 131072, 64)), 4.5, most_values=2**26),
+    # A decode step, then the output layer over a vocabulary: few tokens, wide weights.
+    _gemm_grid("gemm", (Axis(2, 512), Width(256, 4096), Axis(1024, 131072, 64)), 4, most_values=2**26),
+    _gemm_grid("gemm", (Axis(32, 1024), Width(384, 2048), Axis(16384, 131072, 64)), 2.5, most_values=2**26, largest=1.2e10),
     _gemm_grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH), 3),
     _gemm_grid("gemv", (Choice((1,)), Width(16, 16384), Axis(16, 131072, 16)), 2.5, most_values=2**26),
     _gemm_grid("gemv.hot", (Choice((1,)), Width(16, 4096), Width(16, 8192)), 0.2, most_values=2**21),
@@ -274,7 +275,7 @@ GRIDS = (
          values=lambda batch, length, d_in, d_out, kernel, stride, _: (
              batch * length * (d_in * stride + d_out) + d_in * d_out * kernel + d_out),
          dims=_conv_dims, largest=2e9),
-    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Width(32, 1024), Width(32, 1024)), _recurrent, 2, largest=2e9,
+    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Axis(32, 1024, 32), Axis(32, 1024, 32)), _recurrent, 2, largest=2e9,
          flops=lambda steps, batch, d_in, d_hidden: 8.0 * steps * batch * d_hidden * (d_in + d_hidden),
          values=lambda steps, batch, d_in, d_hidden: steps * batch * (d_in + d_hidden) + 4 * d_hidden * (d_in + d_hidden + 2)),
     Grid("batch_norm", (Axis(8, 4096, 8), Axis(16, 12544)), _batch_norm, 1,
