@@ -73,6 +73,11 @@ class Work:
         return f"{self.law}/{self.dtype}"
 
     @property
+    def weights_hot(self) -> bool:
+        """Whether the class is one whose weights are in the cache when it begins."""
+        return self.law.endswith(".hot") or self.law == "recurrent"
+
+    @property
     def between(self) -> float:
         """Bytes moved between the operation that wrote the operands and this one, if the writer moved as much as this one moves."""
         return max(self.age - self.bytes, 0.0)

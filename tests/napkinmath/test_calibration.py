@@ -121,6 +121,9 @@ def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch
     run = Run(lambda: seen.append("run"), tuple)
     calibration._time_in_context(run, Between(), Work("conv", "fp32", (1, 2, 3, 4, 1, 1, 1), 48.0, 24.0))
     assert seen == ["run"] * 8 + ["4194304 bytes", "0 bytes", "run"]
+    seen.clear()
+    calibration._time_in_context(run, Between(), Work("gemm.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
+    assert seen == ["run", "0 bytes", "run"]  # the weights are in the cache
 
 
 def test_samples_of_a_class_come_some_in_a_row_and_each_once_a_round():
