@@ -4,11 +4,11 @@
     python benchmarks/predictor.py --profile FILE   # use a calibration made before
     python benchmarks/predictor.py --list test      # the held-out list: rarely; every run of it is kept
 
-Each workload is traced, predicted and measured in six rounds that interleave all workloads, with a sixth of the calibration's minute
-before each round, so that a drift of the machine falls on all of them. One calibration serves them all. The measured value is
-median of the rounds' medians; *noise* is how far that of every second round lies from that of the others, below which no predictor
-can be told from a better one. Beside the fitted prediction stand two rooflines with the same calibration's peak and bandwidth: one for the
-whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
+Each workload is traced, predicted and measured in rounds that interleave all workloads, and the calibration's minute is spent in slices
+between them, so that a drift of the machine falls on all of them. One calibration serves them all. The measured value is
+``middle_mean`` of the rounds' medians, the statistic of the calibration; *noise* is how far that of every second round lies from that
+of the others, below which no predictor can be told from a better one. Beside the fitted prediction stand two rooflines with the same
+calibration's peak and bandwidth: one for the whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
 Nothing here is fitted to these models' times.
 
 Writes ``results/predictor.json`` for the development list, ``results/predictor-test.jsonl`` (a line a run, good or bad) for the other.
@@ -34,7 +34,7 @@ import torch
 from napkinmath.calibration import Calibration
 from napkinmath.latency import predict
 from napkinmath.ledger import Ledger
-from napkinmath.measurement import Measurement, measure
+from napkinmath.measurement import Measurement, measure, middle_mean
 from napkinmath.profile import Profile
 from napkinmath.references import reference
 from napkinmath.tracing import trace
@@ -42,7 +42,7 @@ from napkinmath.units import fmt
 
 HERE = Path(__file__).parent
 RESULTS = {"development": HERE / "results" / "predictor.json", "test": HERE / "results" / "predictor-test.jsonl"}
-ROUNDS = 6
+ROUNDS = 12
 BATCHES = (1, 8)
 
 
@@ -80,13 +80,10 @@ def per_op_roofline(ledger: Ledger, profile: Profile) -> float:
 
 
 def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int, seconds: float) -> tuple[Profile, list[dict[str, Any]]]:
-    """Measure round by round, with a part of the calibration before each (none where a profile is given), then predict."""
+    """Measure round by round, with a slice of the calibration before each workload (none where a profile is given), then predict."""
     ledgers: dict[Workload, Ledger] = {}
     measurements: dict[Workload, list[Measurement]] = {w: [] for w in chosen}
     for number in range(rounds):
-        if isinstance(calibration, Calibration):
-            print(f"\rround {number + 1} of {rounds}: calibrating{'':50}", end="", file=sys.stderr, flush=True)
-            calibration.spend(1 / rounds)
         for index, workload in enumerate(chosen):
             print(
                 f"\rround {number + 1} of {rounds}: {index + 1} of {len(chosen)}: {workload!s:48}",
@@ -94,10 +91,12 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
                 file=sys.stderr,
                 flush=True,
             )
+            if isinstance(calibration, Calibration):
+                calibration.spend(1 / (rounds * len(chosen)))
             module, inputs = build(workload, calibration.device)
             if number == 0:
                 ledgers[workload] = trace(module, name=str(workload), **inputs)
-            measurements[workload].append(measure(module, min_runs=5, max_s=seconds, **inputs))
+            measurements[workload].append(measure(module, min_runs=3, max_s=seconds, **inputs))
             del module, inputs
             gc.collect()
     print(file=sys.stderr)
@@ -106,7 +105,7 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
     for workload, ledger in ledgers.items():
         prediction = predict(ledger, profile)
         p50s = [m.p50_s for m in measurements[workload]]
-        measured = statistics.median(p50s)
+        measured = middle_mean(p50s)
         row: dict[str, Any] = {
             "workload": str(workload),
             "predicted_s": prediction.p50_s,
@@ -120,7 +119,7 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
             "measured_s": measured,
             "rounds_s": p50s,
             "best_s": min(m.min_s for m in measurements[workload]),
-            "noise": abs(statistics.median(p50s[::2]) / statistics.median(p50s[1::2]) - 1),
+            "noise": abs(middle_mean(p50s[::2]) / middle_mean(p50s[1::2]) - 1),
             "verdicts": [m.verdict for m in measurements[workload]],
             "inside": prediction.low_s <= measured <= prediction.high_s,
         }
@@ -177,8 +176,8 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, help="a saved calibration; without it, calibrate now")
     parser.add_argument("--budget", type=float, default=60, help="seconds of calibration")
     parser.add_argument("--list", choices=RESULTS, default="development", help="which workloads; the test list is for reporting only")
-    parser.add_argument("--rounds", type=int, choices=range(2, 10), default=ROUNDS, help="of measuring; two show the noise")
-    parser.add_argument("--seconds", type=float, default=1, help="of measuring one workload in one round")
+    parser.add_argument("--rounds", type=int, choices=range(2, 31), default=ROUNDS, help="of measuring; two show the noise")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of measuring one workload in one round")
     parser.add_argument("--out", type=Path, help="instead of the list's file in results/")
     args = parser.parse_args()
     given = Profile.from_dict(json.loads(args.profile.read_text())) if args.profile else None

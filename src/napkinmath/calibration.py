@@ -28,6 +28,7 @@ _SETTLED_RUNS, _SETTLED_S = 8, 1e-3  # after which a compiled kernel, and the co
 _IN_A_ROW = 16  # samples of a class
 _LEAST = 3  # samples of every grid, however short the budget
 _FITTING_SHARE = 0.07  # of the budget: measuring the peaks once more, and fitting the laws
+_RATED_SHARE = 0.125  # of the budget, after which a part ends with measuring the peaks
 _OTHER_DTYPES_SHARE = 0.25  # of a grid's time, for each dtype beside fp32
 
 
@@ -100,7 +101,7 @@ class Calibration:
         environment.keep_kernels(2**14)
         if threads:
             torch.set_num_threads(threads)
-        self._budget_s, self._given_s, self._spent_s = budget_s, 0.0, 0.0
+        self._budget_s, self._given_s, self._spent_s, self._rated_s = budget_s, 0.0, 0.0, 0.0
         self._report = progress or (lambda fraction, what: None)
         self._cache = environment.last_level_cache_bytes() if self.device == "cpu" else 64 * 2**20
         self._rates: list[dict[str, float]] = []
@@ -120,7 +121,9 @@ class Calibration:
                 case = next(self._visits)
                 case.time(self.device)
                 self._report(min(max((self._spent_s + now - begin) / self._budget_s, 1 / _ROUNDS), 1 - _FITTING_SHARE), case.work.key)
-            self._rates.append(_rates(self._pools, self.device))
+            if self._given_s >= self._rated_s + _RATED_SHARE * self._budget_s:
+                self._rates.append(_rates(self._pools, self.device))
+                self._rated_s = self._given_s
         self._spent_s += time.perf_counter() - begin
 
     def profile(self) -> Profile:

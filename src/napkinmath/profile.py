@@ -47,7 +47,7 @@ class Profile:
         created: when, UTC, ISO 8601.
         duration_s: how long the calibration took.
         cache_bytes: the last-level cache; a model whose weights fit is priced with warm weights.
-        peaks: for each dtype the best matmul rate in FLOP/s, at the start and at the end of each part of the calibration.
+        peaks: for each dtype the best matmul rate in FLOP/s, at the start, at the end, and now and then between parts.
         bandwidths: the best rate of reading memory in bytes/s, at the same times.
         module_s, view_s: seconds that a module call and a view cost on top of the operators.
         noise: half the distance between the quartiles of an operation's runs over their median, the median over operations.
@@ -109,7 +109,7 @@ class Profile:
 
     @property
     def drift(self) -> float:
-        """How far the machine's speed moved between the start and the end of each part, as a fraction."""
+        """How far the machine's speed moved over the calibration, as a fraction."""
         return max(1 - min(rates) / max(rates) for rates in (*self.peaks.values(), self.bandwidths))
 
     @property
