@@ -1,6 +1,6 @@
 """Predicted against measured latency on this machine: one calibration serves all workloads of ``workloads.toml``.
 
-    python benchmarks/predictor.py                  # a minute of calibration, and the development list measured; about ten minutes
+    python benchmarks/predictor.py                  # a minute of calibration, and the development list measured; a dozen minutes
     python benchmarks/predictor.py --profile FILE   # use a calibration made before
     python benchmarks/predictor.py --list test      # the held-out list: rarely; every run of it is kept
 

@@ -177,10 +177,10 @@ class Calibration:
     def _endless(self) -> Iterator[_Case]:
         """Round after round over all cases, in random order, but some of a class after one another: a model too has few classes."""
         shuffle = random.Random(0).shuffle
+        of_class: dict[str, list[_Case]] = {}
+        for case in self._cases:
+            of_class.setdefault(case.work.key, []).append(case)
         while True:
-            of_class: dict[str, list[_Case]] = {}
-            for case in self._cases:
-                of_class.setdefault(case.work.key, []).append(case)
             groups = []
             for cases in of_class.values():
                 shuffle(cases)
@@ -225,16 +225,12 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
     because a model runs them again and again, and their results and scratch memory leave the nearest caches, because a model runs
     others in between.
     """
-    times: list[float] = []
-    begin = time.perf_counter()
     if compiled := _is_compiled(work):
-        for _ in range(_SETTLED_RUNS):
-            run()
-            if time.perf_counter() - begin > _SETTLED_S:
-                break
-        begin = time.perf_counter()
+        _settle(run)
     elif work.weights_hot:
         run()
+    times: list[float] = []
+    begin = time.perf_counter()
     while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
         if compiled:
             pools.evict(_SINCE_BYTES)
@@ -252,6 +248,14 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
 def _is_compiled(work: Work) -> bool:
     """Whether the library compiles a kernel for the very shape."""
     return work.law.startswith("conv")
+
+
+def _settle(run: Run) -> None:
+    begin = time.perf_counter()
+    for _ in range(_SETTLED_RUNS):
+        run()
+        if time.perf_counter() - begin > _SETTLED_S:
+            break
 
 
 def _time(run: Callable[[], object], device: str, slice_s: float) -> float:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 from .costmodel import SMALL_MAP, aligned
-from .kernels import Axis, Build, Choice, Grid, Pools, Run, Width
+from .kernels import Axis, Build, Choice, Grid, Pools, Range, Run, Width, width_step
 
 
 def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
@@ -163,7 +162,7 @@ def _gemm_values(tokens: int, d_in: int, d_out: int, *_: int) -> float:
     return tokens * d_in + d_in * d_out + d_out + tokens * d_out
 
 
-def _gemm_grid(law: str, axes: tuple[Axis | Width | Choice, ...], share: float, most_values: int = 2**25, largest: float = 6e9) -> Grid:
+def _gemm_grid(law: str, axes: tuple[Range, ...], share: float, most_values: int = 2**25, largest: float = 6e9) -> Grid:
     build = _gemm_hot if law.endswith(".hot") else _gemm
     return Grid(
         law, (*axes, _STORED, _RAGGED), build, share,
@@ -171,7 +170,7 @@ def _gemm_grid(law: str, axes: tuple[Axis | Width | Choice, ...], share: float, 
     )  # fmt: skip
 
 
-def _attention_grid(suffix: str, axes: tuple[Axis | Choice, ...], share: float, dims: Callable[..., tuple[int, ...]], **kind: bool) -> Grid:
+def _attention_grid(suffix: str, axes: tuple[Range, ...], share: float, dims: Callable[..., tuple[int, ...]], **kind: bool) -> Grid:
     return Grid(
         "attention" + suffix, axes, _attention(**kind), share, dims=dims, largest=3e9,
         flops=lambda heads, seq, context, d_head: 4.0 * heads * seq * context * d_head,
@@ -201,7 +200,7 @@ def _channels(wide: float, side: int, multiple: int) -> int:
     channels = max(wide / side, 3)
     if channels < 8:
         return 3 if channels < 5 and side >= 28 else 8
-    step = max(2 ** (int(math.log2(channels)) - 2), 8)
+    step = max(width_step(channels), 8)
     multiple = multiple if multiple and channels > multiple else step
     return round(channels / multiple) * multiple
 

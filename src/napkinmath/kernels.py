@@ -99,6 +99,12 @@ class Axis:
         return max(self.low, round(value / multiple) * multiple)
 
 
+def width_step(value: float) -> int:
+    """How far apart the widths lie, near a value of 4 or more, that are four to seven times a power of two."""
+    step: int = 2 ** (int(math.log2(value)) - 2)
+    return step
+
+
 @dataclass(frozen=True)
 class Width:
     """Range of a layer's width, covered evenly in its logarithm, as networks choose it: four to seven times a power of two.
@@ -111,7 +117,7 @@ class Width:
 
     def at(self, u: float) -> int:
         value = self.low * (self.high / self.low) ** u
-        step: int = 2 ** (int(math.log2(value)) - 2)
+        step = width_step(value)
         return min(max(self.low, round(value / step) * step), self.high)
 
 
@@ -126,6 +132,9 @@ class Choice:
 
     def at(self, u: float) -> int:
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+
+
+Range = Axis | Width | Choice
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ class Grid:
     """
 
     law: str
-    axes: tuple[Axis | Width | Choice, ...]
+    axes: tuple[Range, ...]
     build: Build
     share: float
     values: Callable[..., float]
