@@ -24,7 +24,8 @@ _SHORT_S = 3e-4  # of timing a sample in a round: short operations several times
 _SLICE_S = 0.004  # the same on an accelerator, where operations are timed in bursts
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _SINCE_BYTES = 2**22  # that other operations move between two runs of a kernel of the same shape
-_SETTLED_RUNS, _SETTLED_S = 8, 1e-3  # after which a compiled kernel, and the code that calls it, are as fast as in a network
+_SETTLED_RUNS = 8  # after which a compiled kernel, the code that calls it, and weights that the cache holds are as fast as in a network
+_SETTLED_S = {"compiled": 1e-3, "hot": 2e-3}  # or after this time
 _IN_A_ROW = 16  # samples of a class
 _LEAST = 3  # samples of every grid, however short the budget
 _FITTING_SHARE = 0.07  # of the budget: measuring the peaks once more, and fitting the laws
@@ -221,14 +222,14 @@ def _first_round(pools: dict[str, Pools], device: str, budget_s: float, report: 
 def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
     """Seconds of one run after its operands were written and :attr:`Work.between` went by; of a short one, the median of a few.
 
-    Where a model would find weights in the cache, they are put there. Kernels that a library compiles for their shape are run before,
-    because a model runs them again and again, and their results and scratch memory leave the nearest caches, because a model runs
-    others in between.
+    Where a model would find weights in the cache, they are put there: a cache that only takes what a nearer one gives up, or that does
+    not trust what is read once, needs several runs. Kernels that a library compiles for their shape are run before, because a model
+    runs them again and again, and their results and scratch memory leave the nearest caches, because a model runs others in between.
     """
     if compiled := _is_compiled(work):
-        _settle(run)
+        _settle(run, _SETTLED_S["compiled"])
     elif work.weights_hot:
-        run()
+        _settle(run, _SETTLED_S["hot"])
     times: list[float] = []
     begin = time.perf_counter()
     while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
@@ -250,11 +251,11 @@ def _is_compiled(work: Work) -> bool:
     return work.law.startswith("conv")
 
 
-def _settle(run: Run) -> None:
+def _settle(run: Run, most_s: float) -> None:
     begin = time.perf_counter()
     for _ in range(_SETTLED_RUNS):
         run()
-        if time.perf_counter() - begin > _SETTLED_S:
+        if time.perf_counter() - begin > most_s:
             break
 
 
@@ -302,8 +303,11 @@ def _rates(pools: dict[str, Pools], device: str) -> dict[str, float]:
 
 
 def _overheads(pool: Pools) -> tuple[float, float]:
-    """Seconds of a module call and of a view: what a model does between its operators."""
+    """Seconds of a module's own Python, which calls an operator with its parameters, and of a view: what is between operators."""
     import torch
 
-    x, identity = pool.hot(8, 8), torch.nn.Identity()
-    return _time(lambda: identity(x), "cpu", 0.01), _time(lambda: x.view(4, 16), "cpu", 0.01)
+    x, linear = pool.hot(8, 8), torch.nn.Linear(8, 8, device=pool.device)
+    parameters = linear.weight, linear.bias
+    called = _time(lambda: linear(x), "cpu", 0.01) - _time(lambda: torch.nn.functional.linear(x, *parameters), "cpu", 0.01)
+    views = (lambda: x.view(4, 16), lambda: x.transpose(0, 1), lambda: x[:4])
+    return max(called, 0.0), sum(_time(view, "cpu", 0.01) for view in views) / len(views)

@@ -139,8 +139,9 @@ def _embedding_bag(pools: Pools, dims: tuple[int, ...]) -> Run:
 
     bags, per_bag, row = dims
     table = pools.cold(2**14, row)
-    ids = torch.arange(bags * per_bag, device=pools.device).view(bags, per_bag) * 7919 % 2**14
-    return Run(functools.partial(torch.nn.functional.embedding_bag, mode="sum"), lambda: (ids, table()))
+    ids = torch.arange(bags * per_bag, device=pools.device) * 7919 % 2**14
+    begins = torch.arange(0, bags * per_bag, per_bag, device=pools.device)
+    return Run(lambda *operands: torch.embedding_bag(*operands)[0], lambda: (table(), ids, begins))
 
 
 _SWAPPED = 8
@@ -239,7 +240,7 @@ GRIDS = (
     # A decode step, then the output layer over a vocabulary: few tokens, wide weights.
     _gemm_grid("gemm", (Axis(2, 512), Width(256, 4096), Axis(1024, 131072, 64)), 4, most_values=2**26),
     _gemm_grid("gemm", (Axis(32, 1024), Width(384, 2048), Axis(16384, 131072, 64)), 2.5, most_values=2**26, largest=1.2e10),
-    _gemm_grid("gemm.hot", (_TOKENS, _WIDTH, _WIDTH), 3),
+    _gemm_grid("gemm.hot", (_TOKENS, Width(64, 3072), Width(64, 3072)), 3, most_values=2**22),  # what fits a cache
     _gemm_grid("gemv", (Choice((1,)), Width(16, 16384), Axis(16, 131072, 16)), 2.5, most_values=2**26),
     _gemm_grid("gemv.hot", (Choice((1,)), Width(16, 4096), Width(16, 8192)), 0.2, most_values=2**21),
     Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
@@ -274,7 +275,7 @@ GRIDS = (
          values=lambda batch, length, d_in, d_out, kernel, stride, _: (
              batch * length * (d_in * stride + d_out) + d_in * d_out * kernel + d_out),
          dims=_conv_dims, largest=2e9),
-    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Axis(32, 1024, 32), Axis(32, 1024, 32)), _recurrent, 2, largest=2e9,
+    Grid("recurrent", (Axis(4, 256), Axis(1, 64), Axis(32, 1440, 32), Axis(32, 1440, 32)), _recurrent, 2, largest=2e9,
          flops=lambda steps, batch, d_in, d_hidden: 8.0 * steps * batch * d_hidden * (d_in + d_hidden),
          values=lambda steps, batch, d_in, d_hidden: steps * batch * (d_in + d_hidden) + 4 * d_hidden * (d_in + d_hidden + 2)),
     Grid("batch_norm", (Axis(8, 4096, 8), Axis(16, 12544)), _batch_norm, 1,

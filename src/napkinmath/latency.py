@@ -13,11 +13,11 @@ Either way the answer is an interval with the resource that binds, never a bare 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .costmodel import Work, work_of
+from .costmodel import Work, cold_share, work_of
 from .errors import InputError
 from .hardware import Device, device
 from .laws import Priced
@@ -182,26 +182,24 @@ def predict(ledger: Ledger, hardware: Profile | Device | str | None = None) -> P
 
 
 def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
-    weights_hot, run_bytes = _weights_read(ledger) <= profile.cache_bytes / 2, ledger.totals().bytes_moved
-    groups: dict[str, list[tuple[Op, Work]]] = {}
+    groups: dict[str, list[tuple[Op, Work, float]]] = {}
     uncovered: list[Op] = []
-    for op in ledger:
-        work = work_of(op, weights_hot, profile.cache_bytes, run_bytes)
-        if work is not None and profile.law(work.key) is not None:
-            groups.setdefault(work.key, []).append((op, work))
-        elif op.bytes_moved or op.flops:
+    for op, works in _works(ledger, profile):
+        for work, share in works.items():
+            groups.setdefault(work.key, []).append((op, work, share))
+        if not works and (op.bytes_moved or op.flops):
             uncovered.append(op)
     rows: dict[int, PricedOp] = {}
     variance = 0.0
     for key, members in groups.items():
         law = profile.law(key)
         assert law is not None
-        unique = list(dict.fromkeys(work for _, work in members))
+        unique = list(dict.fromkeys(work for _, work, _ in members))
         priced, where = law.price(unique), {work: i for i, work in enumerate(unique)}
         sigma_s, of_work = 0.0, [0.0] * len(unique)
-        for op, work in members:
-            row = _priced_row(op, profile, priced, where[work])
-            rows[id(op)] = row
+        for op, work, share in members:
+            row = _priced_row(op, profile, priced, where[work], share)
+            rows[id(op)] = replace(row, seconds=row.seconds + rows[id(op)].seconds) if id(op) in rows else row
             sigma_s += row.seconds * float(priced.sigma[where[work]])
             of_work[where[work]] += row.seconds
         # A law that is off is off in the same direction for all of its rows; laws are independent, and so is each shape's own noise.
@@ -222,6 +220,21 @@ def _fitted(ledger: Ledger, profile: Profile) -> Prediction:
     )  # fmt: skip
 
 
+def _works(ledger: Ledger, profile: Profile) -> Iterator[tuple[Op, dict[Work, float]]]:
+    """Each row with what the laws are asked about it, and for what share of it; nothing where no law of the profile covers it."""
+    cold, run_bytes = cold_share(_weights_read(ledger), profile.cache_bytes), ledger.totals().bytes_moved
+    moved, ran = 0, dict[str, int]()  # bytes by all rows so far, and by those up to each operation's last
+    for op in ledger:
+        code_age = 0.0 if dict(op.layout).get("inner") else moved - ran.get(op.op, moved - run_bytes)
+        works: dict[Work, float] = {}
+        for weights_hot, share in ((True, 1 - cold), (False, cold)):
+            if share and (work := work_of(op, weights_hot, profile.cache_bytes, run_bytes, code_age)) is not None:
+                works[work] = works.get(work, 0.0) + share
+        yield op, works if all(profile.law(work.key) for work in works) else {}
+        moved += op.bytes_moved
+        ran[op.op] = moved
+
+
 def _weights_read(ledger: Ledger) -> int:
     """Bytes of weights that a run touches: of an embedding table the rows that it looks up, as the recommenders' tables fit no cache.
 
@@ -231,15 +244,18 @@ def _weights_read(ledger: Ledger) -> int:
     return ledger.weight_bytes - sum(max(dict(op.layout).get("weight_bytes", 0) - op.bytes_read, 0) for op in tables)
 
 
-def _priced_row(op: Op, profile: Profile, priced: Priced, index: int) -> PricedOp:
-    """What binds beside dispatch is what would take longer at this machine's peaks: at one token a law cannot tell FLOPs from bytes."""
+def _priced_row(op: Op, profile: Profile, priced: Priced, index: int, of_it: float) -> PricedOp:
+    """A share of a row.
+
+    What binds beside dispatch is what would take longer at this machine's peaks: at one token a law cannot tell FLOPs from bytes.
+    """
     seconds, overhead = float(priced.seconds[index]), float(priced.overhead[index])
     compute = op.flops / _peak(op, profile) if op.flops else 0.0
     moved = op.bytes_moved / profile.bandwidth_bytes_per_s
     share = compute / (compute + moved) if compute or moved else 0.0
     parts = {"overhead": overhead, "compute": (seconds - overhead) * share, "bandwidth": (seconds - overhead) * (1 - share)}
     binds = max(parts, key=lambda resource: parts[resource])
-    return PricedOp(op.name, op.kind, op.op, op.count, seconds * op.count, binds, bool(priced.outside[index]))
+    return PricedOp(op.name, op.kind, op.op, op.count, seconds * op.count * of_it, binds, bool(priced.outside[index]))
 
 
 def _modules(ledger: Ledger) -> int:

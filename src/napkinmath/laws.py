@@ -2,11 +2,12 @@
 
 A law says how long an operation takes from what the whiteboard knows of it::
 
-    seconds = a + flops / peak * (1 + c1/dim1) * (1 + c2/dim2) ... + bytes / bandwidth * (1 + r * cold)
-    cold = age**2 / (age**2 + cache**2)
+    seconds = a * (1 + s * cold(code_age)) + flops / peak * (1 + c1/dim1) * (1 + c2/dim2) ... + bytes / bandwidth * (1 + r * cold(age))
+    cold(age) = age / (age + cache)
 
 ``a`` is the cost of dispatching it, ``c`` says which dimensions are too small to fill the machine, ``r`` by how much memory is
-slower than the caches, for classes whose operands may still be there (:attr:`~napkinmath.costmodel.Work.age`). The constants are
+slower than the caches, for classes whose operands may still be there (:attr:`~napkinmath.costmodel.Work.age`), and ``s`` by how
+much longer dispatching takes when other traffic has driven its code out of them. The constants are
 fitted to the calibration's samples, robustly and on the logarithm, because a prediction is judged by its ratio. What the
 formula misses (cache levels, a library's switch of algorithm) is continuous in the logarithms of the dimensions, the FLOPs and
 the bytes: a Gaussian process interpolates the remaining ratio and says how far it may be off, which becomes the prediction's
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
-    Columns = tuple[Floats, Floats, Floats, Floats]
+    Columns = tuple[Floats, Floats, Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Fit:
         """Whether it has as many numbers as a law of such works needs, all of them usable."""
         aged, flops = work.age > 0, work.flops > 0
         return (
-            len(self.constants) == 2 + 2 * aged + flops * (1 + len(work.dims))
+            len(self.constants) == 2 + 3 * aged + flops * (1 + len(work.dims))
             and len(self.scales) == len(work.dims) + 1 + aged + flops
             and all(map(math.isfinite, self.constants))
             and min(*self.scales, self.amplitude, self.noise) > 0
@@ -85,6 +86,7 @@ class Law:
     _NOISES = (0.05, 0.1, 0.2)
     _BEYOND = 2.0  # no rate is claimed that is this many times the best seen
     _SLOWER = 30.0  # times, that memory may be slower than a cache
+    _LATER = 100.0  # times, that dispatching may take longer when its code has left the caches
     _CACHES = (2.0**19, 2.0**27)  # bytes: the smallest and largest cache that is looked for
     _GAIN = 0.5  # of log-likelihood, below which a feature keeps the scale of the others
     _SEARCHED = 128  # samples that the search for scales looks at: its time grows with their third power
@@ -123,7 +125,7 @@ class Law:
         import numpy as np
         from scipy.optimize import least_squares
 
-        dims, flops, moved, _ = columns
+        dims, flops, moved, *_ = columns
         # Constants are fitted as logarithms and so stay positive. They start at the best rates seen, and none may claim more than
         # the samples allow, however noisy the machine: no dispatch slower than the fastest sample, no rate below the slowest or far
         # above the fastest. Where arithmetic explains the time, the traffic may cost nothing.
@@ -131,9 +133,9 @@ class Law:
         least = [nothing, nothing if self._has_flops else per_byte.min() - math.log(self._BEYOND)]
         start, most = [log_seconds.min() - math.log(2), per_byte.min()], [log_seconds.min(), per_byte.max()]
         if self._has_age:
-            least += [math.log(0.01), math.log(self._CACHES[0])]
-            start += [0.0, math.log(math.prod(self._CACHES)) / 2]
-            most += [math.log(self._SLOWER), math.log(self._CACHES[1])]
+            least += [math.log(0.01), math.log(0.01), math.log(self._CACHES[0])]
+            start += [0.0, 0.0, math.log(math.prod(self._CACHES)) / 2]
+            most += [math.log(self._LATER), math.log(self._SLOWER), math.log(self._CACHES[1])]
         if self._has_flops:
             per_flop = log_seconds - np.log(flops)
             least += [per_flop.min() - math.log(self._BEYOND)] + [nothing] * dims.shape[1]
@@ -153,9 +155,9 @@ class Law:
         """Estimate works of this law's class."""
         import numpy as np
 
-        dims, flops, moved, age = self._columns(works)
-        overhead, bandwidth, compute = self._terms(self._constants, dims, flops, moved, age)
-        near = self._amplitude**2 * _correlation(self._features(dims, flops, moved, age), self._points, self._scales)
+        columns = dims, *_ = self._columns(works)
+        overhead, bandwidth, compute = self._terms(self._constants, *columns)
+        near = self._amplitude**2 * _correlation(self._features(*columns), self._points, self._scales)
         scale = np.exp(near @ self._weights)
         sigma = np.sqrt(np.maximum(self._amplitude**2 - np.einsum("ij,ij->i", near, near @ self._inverse), 0.0))
         outside = ((dims < self._low / 1.1) | (dims > self._high * 1.1)).any(axis=1)
@@ -165,28 +167,32 @@ class Law:
         import numpy as np
 
         dims, flops, moved, age = (np.asarray([getattr(w, name) for w in works], dtype=float) for name in ("dims", "flops", "bytes", "age"))
-        return dims, flops, moved, age
+        return dims, flops, moved, age, np.asarray([w.age if w.code_age is None else w.code_age for w in works], dtype=float)
 
-    def _features(self, dims: Floats, flops: Floats, moved: Floats, age: Floats) -> Floats:
+    def _features(self, dims: Floats, flops: Floats, moved: Floats, age: Floats, code_age: Floats) -> Floats:
         import numpy as np
 
         return np.log2(np.column_stack([dims, moved] + ([age] if self._has_age else []) + ([flops] if self._has_flops else [])))
 
-    def _terms(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
+    def _terms(
+        self, constants: Floats, dims: Floats, flops: Floats, moved: Floats, age: Floats, code_age: Floats
+    ) -> tuple[Floats, Floats, Floats]:
         import numpy as np
 
         overhead = np.full(len(dims), np.exp(constants[0]))
         bandwidth, rest = moved * np.exp(constants[1]), constants[2:]
         if self._has_age:
-            slower, cache, rest = np.exp(rest[0]), np.exp(rest[1]), rest[2:]
-            bandwidth *= 1 + slower * age**2 / (age**2 + cache**2)
+            later, slower, cache = np.exp(rest[:3])
+            overhead *= 1 + later * code_age / (code_age + cache)
+            bandwidth *= 1 + slower * age / (age + cache)
+            rest = rest[3:]
         compute = flops * np.exp(rest[0]) * (1 + np.exp(rest[1:]) / dims).prod(axis=1) if self._has_flops else np.zeros(len(dims))
         return overhead, bandwidth, compute
 
-    def _log_formula(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats, age: Floats) -> Floats:
+    def _log_formula(self, constants: Floats, dims: Floats, flops: Floats, moved: Floats, age: Floats, code_age: Floats) -> Floats:
         import numpy as np
 
-        return np.log(sum(self._terms(constants, dims, flops, moved, age)))
+        return np.log(sum(self._terms(constants, dims, flops, moved, age, code_age)))
 
     def _search(self, points: Floats, residual: Floats) -> tuple[Floats, float, float]:
         """The process's scales, amplitude and noise, by the likelihood of the residuals.

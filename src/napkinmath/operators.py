@@ -98,7 +98,7 @@ _OTHER_ROWS: tuple[tuple[str, int, str], ...] = (
     ("copy", 0, "lift"),
     ("copy", 0, "arange full full_like zeros zeros_like ones ones_like fill zero eye new_zeros new_ones new_full scalar_tensor linspace"),
     ("copy", 0, "logspace range tril_indices triu_indices one_hot pixel_shuffle pixel_unshuffle channel_shuffle im2col col2im unfold"),
-    ("copy", 0, "block_diag diag_embed split_with_sizes unsafe_split unsafe_split_with_sizes _copy_from _copy_from_and_resize complex"),
+    ("copy", 0, "block_diag diag_embed _copy_from _copy_from_and_resize complex"),
     ("copy", 0, "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d"),
     ("copy", 1, "reflection_pad1d_backward reflection_pad2d_backward reflection_pad3d_backward"),
     ("copy", 1, "replication_pad1d_backward replication_pad2d_backward replication_pad3d_backward"),
@@ -177,7 +177,7 @@ IGNORED = frozenset(
     "_nested_tensor_storage_offsets _nested_get_offsets _nested_get_lengths _nested_get_min_seqlen _nested_get_max_seqlen "
     "_nested_get_jagged_dummy _cudnn_init_dropout_state detach alias as_strided squeeze unsqueeze t transpose swapaxes swapdims "
     "q_per_channel_scales q_per_channel_zero_points _empty_affine_quantized _empty_per_channel_affine_quantized empty_quantized "
-    "_philox_key_fold_in from_file resize_as_sparse".split()
+    "_philox_key_fold_in from_file resize_as_sparse unsafe_split unsafe_split_with_sizes".split()
 )
 
 #: Namespaces whose operators move data between processes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,9 @@ _DTYPES = {
 
 #: Kinds whose work is the larger of what goes in and what comes out: a pool shrinks, an upsampling grows, a sum collapses.
 _BY_LARGER_SIDE = ("pool", "reduce")
+
+#: Modules whose frames lie between whoever called into PyTorch and a dispatch mode.
+_WRAPPERS = ("torch._dynamo", "torch._compile")
 
 
 class ModulePath:
@@ -114,6 +118,7 @@ class Recorder(TorchDispatchMode):
         self._shapes = Shapes()
         self._views = 0  # since the last row: what takes time and moves nothing
         self._moved = 0  # bytes, by all rows so far
+        self._caller: tuple[int, int] | None = None  # of the last row: the frame, and the instruction in it, that called into PyTorch
         self._written: dict[int, int] = {}  # of each memory: what had been moved when the operation began that wrote it last
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -125,16 +130,18 @@ class Recorder(TorchDispatchMode):
             with self:
                 return func.decompose(*args, **kwargs)
         if how[0] != "skip":
+            before, self._caller = self._caller, _caller()
             out = self._shapes.call(func, args, kwargs)
-            self._record(func, how, args, kwargs, out)
+            self._record(func, how, args, kwargs, out, inner=self._caller == before)
             return out
-        self._views += 1
         out = func(*args, **kwargs)
+        self._views += len(out) if isinstance(out, list | tuple) else 1
         if torch.is_grad_enabled():
             self.path.here()  # a view has a node of autograd as well
         return out
 
-    def _record(self, func: Any, how: tuple[str, Any], args: Any, kwargs: Any, out: Any) -> None:
+    def _record(self, func: Any, how: tuple[str, Any], args: Any, kwargs: Any, out: Any, inner: bool) -> None:
+        """Add the row of one call; ``inner`` where the row before came from the same call into PyTorch, with no Python between."""
         operands = tensors_in((args, kwargs.values()) if kwargs else args)
         in_place = func._schema.is_mutable
         results = tensors_in((out,)) or (tensors_in(args[:1]) if in_place else [])
@@ -159,6 +166,8 @@ class Recorder(TorchDispatchMode):
         age = self._age(operands)
         if age is not None:
             layout = (*layout, ("age", age))
+        if inner:
+            layout = (*layout, ("inner", True))
         if self._views:
             layout, self._views = (*layout, ("views", self._views)), 0
         self._written.update((storage_id(result), self._moved) for result in results)
@@ -216,6 +225,14 @@ class Recorder(TorchDispatchMode):
             )
             for p in left
         )
+
+
+def _caller() -> tuple[int, int]:
+    """The Python frame that called into PyTorch, and the instruction in it; PyTorch puts its own between that and a dispatch mode."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_WRAPPERS):
+        frame = frame.f_back
+    return id(frame), frame.f_lasti
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:

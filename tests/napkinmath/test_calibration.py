@@ -117,13 +117,31 @@ def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch
             seen.append(f"{count:.0f} bytes")
 
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
-    monkeypatch.setattr(calibration, "_SETTLED_S", 60.0)
+    monkeypatch.setattr(calibration, "_SETTLED_S", {"compiled": 60.0, "hot": 60.0})
     run = Run(lambda: seen.append("run"), tuple)
     calibration._time_in_context(run, Between(), Work("conv", "fp32", (1, 2, 3, 4, 1, 1, 1), 48.0, 24.0))
     assert seen == ["run"] * 8 + ["4194304 bytes", "0 bytes", "run"]
     seen.clear()
     calibration._time_in_context(run, Between(), Work("gemm.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
-    assert seen == ["run", "0 bytes", "run"]  # the weights are in the cache
+    assert seen == ["run"] * 8 + ["0 bytes", "run"]  # the weights are in the cache, and trusted to be read again
+    seen.clear()
+    calibration._time_in_context(run, Between(), Work("gemm", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
+    assert seen == ["0 bytes", "run"]
+
+
+def test_a_run_that_settles_slowly_is_stopped(monkeypatch):
+    from napkinmath.kernels import Run
+
+    seen: list[str] = []
+    monkeypatch.setattr(calibration, "_SETTLED_S", {"compiled": 60.0, "hot": 0.0})
+    monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
+
+    class Between:
+        def evict(self, count):
+            seen.append(f"{count:.0f} bytes")
+
+    calibration._time_in_context(Run(lambda: seen.append("run"), tuple), Between(), Work("gemv.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
+    assert seen == ["run", "0 bytes", "run"]
 
 
 def test_samples_of_a_class_come_some_in_a_row_and_each_once_a_round():

@@ -5,8 +5,10 @@ import itertools
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from napkinmath.costmodel import COLD_BYTES, Work, work_of
+from napkinmath.costmodel import COLD_BYTES, Work, cold_share, work_of
 from napkinmath.dtypes import bytes_per_value
 from napkinmath.grids import GRIDS
 from napkinmath.laws import Law
@@ -214,6 +216,45 @@ def test_an_operand_that_memory_holds_takes_longer():
         assert guess == pytest.approx(true(work), rel=0.15)
 
 
+def test_cold_code_and_cold_operands_are_told_apart():
+    """A machine that dispatches in 1 microsecond, in up to 9 more when other traffic went by, and reads at one speed from anywhere."""
+
+    def moved(rows, age, code_age=None):
+        return Work("add", "fp32", (rows, 256), 0.0, 3072.0 * rows, 3072.0 * rows + age, code_age)
+
+    def true(work):
+        code_age = work.age if work.code_age is None else work.code_age
+        return 1e-6 + 9e-6 * code_age / (code_age + 4e6) + work.bytes / 50e9
+
+    samples = [moved(rows, 2.0**age) for rows in (1, 4, 16, 64, 256) for age in range(15, 27)]
+    law = Law(samples, [true(w) for w in samples])
+    asked = [moved(2, 2.0**24), moved(2, 2.0**24, 2.0**15), moved(100, 2.0**24, 2.0**15)]
+    for work, guess in zip(asked, law.price(asked).seconds, strict=True):
+        assert guess == pytest.approx(true(work), rel=0.2)
+
+
+@pytest.mark.parametrize(("weights", "share"), [(0, 0.0), (1, 0.0), (2**20, 0.0), (0.4 * 2**25, 0.5), (2**25, 0.975), (2**30, 1.0)])
+def test_how_much_of_the_weights_left_the_cache(weights, share):
+    assert cold_share(weights, 2**25) == pytest.approx(share, abs=0.001)
+
+
+@given(st.floats(0, 1e12), st.floats(0, 1e12), st.floats(1, 1e9))
+def test_more_weights_are_no_warmer(some, others, cache):
+    less, more = sorted((some, others))
+    assert 0 <= cold_share(less, cache) <= cold_share(more, cache) <= 1
+
+
+def test_without_a_cache_nothing_is_warm():
+    assert cold_share(1, 0) == 1
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "int8", "fp64"])
+def test_indices_and_masks_are_priced_by_what_they_move(dtype):
+    clone = Op("a", "copy", bytes_read=64, bytes_written=64, shape=((8,),), op="aten.clone.default", dtype=dtype)
+    work = work_of(clone)
+    assert (work.key, work.dims, work.bytes) == ("copy/fp32", (1, 8), 128)
+
+
 def test_how_old_an_operand_is_comes_from_the_row():
     add = Op("a", "elementwise", bytes_read=80, bytes_written=40, shape=((2, 5), (2, 5)), op="aten.add.Tensor")
     assert work_of(dataclasses.replace(add, layout=(("age", 1000),))).age == 1000
@@ -222,6 +263,8 @@ def test_how_old_an_operand_is_comes_from_the_row():
     assert work_of(add).age == COLD_BYTES, "what no row has written"
     assert work_of(add, run_bytes=5000).age == 5000
     assert work_of(linear()).age == 0
+    assert work_of(add, code_age=0).code_age == 120
+    assert work_of(add, code_age=10**12).code_age == work_of(add).code_age == 120 + COLD_BYTES
 
 
 def test_a_weight_read_again_is_warm_when_it_fits_the_cache():

@@ -87,6 +87,44 @@ def test_weights_that_fit_the_cache_are_priced_by_their_own_law(synthetic_profil
     assert predict(traced(matmul(16)), without).extrapolated_share == 0
 
 
+def test_weights_that_the_cache_holds_in_part_are_read_warm_in_that_part(synthetic_profile):
+    import dataclasses
+
+    slower = {
+        key: [[*row[:-1], row[-1] * (4 if key == "gemm/fp32" else 1)] for row in rows] for key, rows in synthetic_profile.samples.items()
+    }
+    profile = dataclasses.replace(synthetic_profile, samples=slower)
+    half = round(0.4 * profile.cache_bytes)
+    warm, between, cold = (predict(traced(matmul(16), weight_bytes=size), profile) for size in (1, half, 10**9))
+    assert [len(prediction.rows) for prediction in (warm, between, cold)] == [2, 2, 2], "a row stays one row"
+    assert between.rows[0].seconds == pytest.approx((warm.rows[0].seconds + cold.rows[0].seconds) / 2, rel=1e-4)
+    only_cold = dataclasses.replace(profile, samples={key: rows for key, rows in slower.items() if key != "gemm.hot/fp32"})
+    assert predict(traced(matmul(16), weight_bytes=half), only_cold).extrapolated_share > 0.5, "a part without a law is a row without one"
+
+
+def test_a_small_operation_is_quick_where_its_code_is_warm(synthetic_profile):
+    """On a machine that dispatches in 1 microsecond, and in up to 9 more after other traffic."""
+    import dataclasses
+    import itertools
+
+    from napkinmath.grids import GRIDS
+
+    works = itertools.islice(next(grid for grid in GRIDS if grid.law == "add").works("fp32"), 80)
+    rows = [[list(w.dims), 0.0, w.bytes, w.age, 1e-6 + 9e-6 * w.age / (w.age + 4e6) + w.bytes / 50e9] for w in works]
+    profile = dataclasses.replace(synthetic_profile, samples=synthetic_profile.samples | {"add/fp32": rows})
+
+    def add(*more):
+        return Op("add", "elementwise", bytes_read=512, bytes_written=256, shape=((1, 64), (1, 64)), op="aten.add.Tensor",
+                  layout=(("age", 10**8), *more))  # fmt: skip
+
+    between = matmul(1, 4096, 4096, name="other")
+    once = predict(traced(between, add()), profile).rows[1].seconds
+    again, later = (row.seconds for row in predict(traced(between, add(), add(), between, add()), profile).rows[2:5:2])
+    inside = predict(traced(between, add(("inner", True))), profile).rows[1].seconds
+    assert again < once / 2 and inside < once / 2
+    assert later == pytest.approx(once, rel=0.05)
+
+
 def test_a_table_that_is_looked_up_does_not_make_the_other_weights_cold(synthetic_profile):
     table = Op("table/embedding", "gather", bytes_read=512, bytes_written=256, params=10**8, shape=((10**6, 64), (1,)),
                op="aten.embedding.default", layout=(("weight_bytes", 4 * 10**8),))  # fmt: skip

@@ -394,6 +394,33 @@ def test_reference_refuses_what_the_architecture_cannot_express():
         reference(TransformerSpec(**llama, reference="llama"), 1, 4)
 
 
+def test_a_row_knows_whether_python_ran_since_the_row_before():
+    class Both(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = torch.nn.GRU(4, 4)
+
+        def forward(self, x):
+            return self.gru(torch.tanh(x * 2))[0]
+
+    ops = trace(Both().eval(), torch.ones(3, 1, 4)).ops
+    inner = {op.op.split(".")[1]: dict(op.layout).get("inner", False) for op in ops}
+    assert not inner["mul"] and not inner["tanh"] and not inner["zeros"]
+    assert inner["sigmoid_"] and inner["mul_"] and inner["sub"], "PyTorch's own loop over the steps"
+
+
+def test_a_split_moves_nothing_and_is_as_many_views_as_it_has_parts():
+    class Halves(torch.nn.Module):
+        def forward(self, x):
+            left, right = x.split(2, dim=1)
+            first, second, third = torch.unsafe_split_with_sizes(x, [1, 1, 2], 1)
+            return left + right + first + second + third.sum()
+
+    ops = trace(Halves(), torch.ones(4, 4)).ops
+    assert not any("split" in op.op for op in ops)
+    assert dict(ops[0].layout)["views"] == 5
+
+
 def test_a_row_knows_how_long_ago_its_operand_was_written_and_how_many_views_came_before():
     class Late(torch.nn.Module):
         def forward(self, x):
