@@ -46,10 +46,10 @@ class Profile:
         allocator: how freed memory was treated.
         created: when, UTC, ISO 8601.
         duration_s: how long the calibration took.
-        cache_bytes: the last-level cache; a model whose weights fit is priced with warm weights.
+        cache_bytes: the last-level cache; what it holds of a model's weights is priced as warm (:func:`~napkinmath.costmodel.cold_share`).
         peaks: for each dtype the best matmul rate in FLOP/s, at the start, at the end, and now and then between parts.
         bandwidths: the best rate of reading memory in bytes/s, at the same times.
-        module_s, view_s: seconds that a module call and a view cost on top of the operators.
+        module_s, view_s: seconds that a module's own Python and a view take on top of the operators.
         noise: half the distance between the quartiles of an operation's runs over their median, the median over operations.
         samples: for each class and dtype, rows of ``[dims, flops, bytes, age, seconds]``.
         fits: for each class and dtype, what the search for its law chose (:class:`~napkinmath.laws.Fit`); a law without is searched for

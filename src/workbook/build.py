@@ -48,7 +48,7 @@ def build(root: Path = ROOT, *, everything: bool = False, output: Path | None = 
 
 def _build_key(root: Path) -> str:
     records = home() / "records.json"
-    figures = (root / "benchmarks" / "results").glob("*.json")
+    figures = (root / "benchmarks" / "results").glob("*.json*")
     settings = [root / "_config.yml", *sorted((root / "assets").rglob("*")), *sorted(figures), *([records] if records.exists() else [])]
     return environment_key(root) + "".join(f" {path.name}:{path.stat().st_mtime_ns}" for path in settings if path.is_file())
 

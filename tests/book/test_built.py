@@ -111,6 +111,8 @@ def test_errors_of_the_estimates_come_from_the_benchmark(pages: dict[Path, Beaut
     table = next(table for table in page.find_all("table") if "its error" in table.text)
     for row, figure in zip(table.select("tbody tr"), ("whole_model_roofline", "per_op_roofline", "predicted"), strict=False):
         assert fmt(summary[figure]["mape"], "%", digits=2) in row.text
+    held_out = benchmarks()["predictor-test"]["summary"]["predicted"]
+    assert f"{fmt(held_out['mape'], '%', digits=2)} in the mean and {fmt(held_out['worst'], '%', digits=2)} at worst" in page.text
 
 
 @pytest.mark.parametrize(

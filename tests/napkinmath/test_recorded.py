@@ -78,3 +78,15 @@ def test_a_name_that_is_no_file_name_is_refused(recorder, name, capsys):
     with pytest.raises(SystemExit):
         recorder.main([name])
     assert "small letters, digits and single hyphens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", nm.recorded_profiles())
+def test_a_machine_in_the_package_can_be_predicted_for(name, capsys):
+    record = profile.recording(name)
+    assert record["check"]["summary"]["cases"] == len(record["check"]["rows"]) >= 30
+    assert record["check"]["when"][:10] == record["profile"]["created"][:10], "calibrated and measured on one day"
+    machine = nm.recorded_profile(name)
+    assert machine.fits.keys() == machine.samples.keys(), "nothing is left to search for"
+    assert machine.duration_s <= 60
+    assert cli.main(["predict", "lenet-5", "--on", name]) == 0
+    assert f"a {machine.device} on record" in capsys.readouterr().out

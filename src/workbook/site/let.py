@@ -81,8 +81,11 @@ def givens(env: Any) -> dict[str, Any]:
 
 @functools.cache
 def benchmarks() -> dict[str, Any]:
-    """What the scripts in ``benchmarks/`` last wrote, by script: ``benchmarks["predictor"]["summary"]``."""
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    """What the scripts in ``benchmarks/`` last wrote, by file: ``benchmarks["predictor"]["summary"]``; of a log, its last line."""
+    last = {path.stem: path.read_text(encoding="utf-8").splitlines()[-1] for path in sorted(RESULTS.glob("*.jsonl"))}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))} | {
+        name: json.loads(line) for name, line in last.items()
+    }
 
 
 def sources(env: Any) -> dict[str, str]:
