@@ -1,6 +1,6 @@
 """Record a machine for the package: its calibration, and what was predicted from it and measured there.
 
-    python benchmarks/record_profile.py NAME                  # of the accelerator, else of the CPU; about ten minutes
+    python benchmarks/record_profile.py NAME                  # of the accelerator, else of the CPU; a dozen minutes
     python benchmarks/record_profile.py NAME --device cpu
     python benchmarks/record_profile.py NAME --workloads bert-base resnet-50
 

@@ -25,7 +25,7 @@ _SLICE_S = 0.004  # the same on an accelerator, where operations are timed in bu
 _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 _SINCE_BYTES = 2**22  # that other operations move between two runs of a kernel of the same shape
 _SETTLED_RUNS = 8  # after which a compiled kernel, the code that calls it, and weights that the cache holds are as fast as in a network
-_SETTLED_S = {"compiled": 1e-3, "hot": 2e-3}  # or after this time
+_COMPILED_S, _WARM_S = 1e-3, 2e-3  # or after this time
 _IN_A_ROW = 16  # samples of a class
 _LEAST = 3  # samples of every grid, however short the budget
 _FITTING_SHARE = 0.07  # of the budget: measuring the peaks once more, and fitting the laws
@@ -227,9 +227,9 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
     runs them again and again, and their results and scratch memory leave the nearest caches, because a model runs others in between.
     """
     if compiled := _is_compiled(work):
-        _settle(run, _SETTLED_S["compiled"])
+        _settle(run, _COMPILED_S)
     elif work.weights_hot:
-        _settle(run, _SETTLED_S["hot"])
+        _settle(run, _WARM_S)
     times: list[float] = []
     begin = time.perf_counter()
     while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):

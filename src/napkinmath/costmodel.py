@@ -31,9 +31,12 @@ _LAW_OF_OPERATOR = {operator: law for law, operators in _OPERATORS.items() for o
 _LAW_OF_KIND = {"norm": "layer_norm", "elementwise": "mul", "pool": "reduce"} | {
     law: law for law in ("softmax", "reduce", "gather", "copy")
 }
+
 #: Part of the last-level cache of which half is still there when it is read again: the rest goes to what is read once, and to neighbours.
 _HELD = 0.4
-_SAMPLED = ("fp32", "bf16", "fp16")  # what a calibration moves
+
+#: What a calibration multiplies and moves.
+SAMPLED_DTYPES = ("fp32", "bf16", "fp16")
 
 #: Values of a map up to which PyTorch, on a CPU with several threads, multiplies a lone one itself and does not ask oneDNN
 #: (``ConvParams::use_mkldnn``).
@@ -115,14 +118,14 @@ def work_of(
         cache_bytes: of the last-level cache: a weight that an earlier row has read (a recurrent layer's steps) stays there if it fits.
         run_bytes: moved by a whole run: the age of what no operation of the run has written, such as its input or a KV cache, when
             the same is run again and again.
-        code_age: bytes moved since an operation like this one ran: see :class:`Work`.
+        code_age: bytes moved since an operation like this one ran: see :class:`Work`. Of no account in a loop of PyTorch's own.
     """
     operator = op.op.removeprefix("aten.").split(".")[0].rstrip("_")
     flops, moved = op.flops / op.count, op.bytes_moved / op.count
     layout = dict(op.layout)
     since = max(layout.get("age", run_bytes) - moved, 0.0)
     age = moved + min(since, COLD_BYTES)
-    code_age = moved + min(code_age, COLD_BYTES)
+    code_age = moved + (0.0 if layout.get("inner") else min(code_age, COLD_BYTES))
     if op.kind == "attention" and len(op.shape) >= 2:
         (*batch, seq, d_head), (*_, context, _) = op.shape[:2]
         variant = ".causal" if layout.get("causal") else ".masked" if layout.get("masked") else ""
@@ -162,7 +165,7 @@ def _bandwidth_work(op: Op, operator: str, moved: float, age: float, code_age: f
     values = max((math.prod(shape) for shape in op.shape), default=1)
     if law == "gather" and len(op.shape) >= 2:
         values, age = row * math.prod(op.shape[-1]), 0.0  # the rows that are looked up, however large the table is
-    dtype = op.dtype if op.dtype in _SAMPLED else "fp32"  # of indices and masks: how much is moved counts, not what it means
+    dtype = op.dtype if op.dtype in SAMPLED_DTYPES else "fp32"  # of indices and masks: how much is moved counts, not what it means
     return Work(law, dtype, (max(values // max(row, 1), 1), max(row, 1)), 0.0, moved, age, code_age)
 
 

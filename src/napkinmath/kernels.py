@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .costmodel import COLD_BYTES, Work
+from .costmodel import COLD_BYTES, SAMPLED_DTYPES, Work
 from .dtypes import bytes_per_value
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Grid:
     dims: Callable[..., tuple[int, ...]] = lambda *dims: dims
     largest: float = 6e9
     most_values: int = 2**25
-    dtypes: tuple[str, ...] = field(default=("fp32", "bf16", "fp16"))
+    dtypes: tuple[str, ...] = SAMPLED_DTYPES
     aged: bool = False
 
     def works(self, dtype: str) -> Iterator[Work]:

@@ -225,7 +225,7 @@ def _works(ledger: Ledger, profile: Profile) -> Iterator[tuple[Op, dict[Work, fl
     cold, run_bytes = cold_share(_weights_read(ledger), profile.cache_bytes), ledger.totals().bytes_moved
     moved, ran = 0, dict[str, int]()  # bytes by all rows so far, and by those up to each operation's last
     for op in ledger:
-        code_age = 0.0 if dict(op.layout).get("inner") else moved - ran.get(op.op, moved - run_bytes)
+        code_age = moved - ran.get(op.op, moved - run_bytes)
         works: dict[Work, float] = {}
         for weights_hot, share in ((True, 1 - cold), (False, cold)):
             if share and (work := work_of(op, weights_hot, profile.cache_bytes, run_bytes, code_age)) is not None:
@@ -244,7 +244,7 @@ def _weights_read(ledger: Ledger) -> int:
     return ledger.weight_bytes - sum(max(dict(op.layout).get("weight_bytes", 0) - op.bytes_read, 0) for op in tables)
 
 
-def _priced_row(op: Op, profile: Profile, priced: Priced, index: int, of_it: float) -> PricedOp:
+def _priced_row(op: Op, profile: Profile, priced: Priced, index: int, part: float) -> PricedOp:
     """A share of a row.
 
     What binds beside dispatch is what would take longer at this machine's peaks: at one token a law cannot tell FLOPs from bytes.
@@ -255,7 +255,7 @@ def _priced_row(op: Op, profile: Profile, priced: Priced, index: int, of_it: flo
     share = compute / (compute + moved) if compute or moved else 0.0
     parts = {"overhead": overhead, "compute": (seconds - overhead) * share, "bandwidth": (seconds - overhead) * (1 - share)}
     binds = max(parts, key=lambda resource: parts[resource])
-    return PricedOp(op.name, op.kind, op.op, op.count, seconds * op.count * of_it, binds, bool(priced.outside[index]))
+    return PricedOp(op.name, op.kind, op.op, op.count, seconds * op.count * part, binds, bool(priced.outside[index]))
 
 
 def _modules(ledger: Ledger) -> int:

@@ -117,7 +117,8 @@ def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch
             seen.append(f"{count:.0f} bytes")
 
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
-    monkeypatch.setattr(calibration, "_SETTLED_S", {"compiled": 60.0, "hot": 60.0})
+    monkeypatch.setattr(calibration, "_COMPILED_S", 60.0)
+    monkeypatch.setattr(calibration, "_WARM_S", 60.0)
     run = Run(lambda: seen.append("run"), tuple)
     calibration._time_in_context(run, Between(), Work("conv", "fp32", (1, 2, 3, 4, 1, 1, 1), 48.0, 24.0))
     assert seen == ["run"] * 8 + ["4194304 bytes", "0 bytes", "run"]
@@ -133,7 +134,7 @@ def test_a_run_that_settles_slowly_is_stopped(monkeypatch):
     from napkinmath.kernels import Run
 
     seen: list[str] = []
-    monkeypatch.setattr(calibration, "_SETTLED_S", {"compiled": 60.0, "hot": 0.0})
+    monkeypatch.setattr(calibration, "_WARM_S", 0.0)
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
 
     class Between:

@@ -82,10 +82,8 @@ def givens(env: Any) -> dict[str, Any]:
 @functools.cache
 def benchmarks() -> dict[str, Any]:
     """What the scripts in ``benchmarks/`` last wrote, by file: ``benchmarks["predictor"]["summary"]``; of a log, its last line."""
-    last = {path.stem: path.read_text(encoding="utf-8").splitlines()[-1] for path in sorted(RESULTS.glob("*.jsonl"))}
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))} | {
-        name: json.loads(line) for name, line in last.items()
-    }
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(RESULTS.glob("*.json*"))}
+    return {path.stem: json.loads(text.splitlines()[-1] if path.suffix == ".jsonl" else text) for path, text in texts.items()}
 
 
 def sources(env: Any) -> dict[str, str]:
