@@ -3,6 +3,7 @@
     python benchmarks/predictor.py                  # a minute of calibration, and the development list measured; a dozen minutes
     python benchmarks/predictor.py --profile FILE   # use a calibration made before
     python benchmarks/predictor.py --list test      # the held-out list: rarely; every run of it is kept
+    python benchmarks/predictor.py --list int8      # transformers whose linear layers PyTorch has rounded to int8
 
 Each workload is traced, predicted and measured in rounds that interleave all workloads, and the calibration's minute is spent in slices
 between them, so that a drift of the machine falls on all of them. One calibration serves them all. The measured value is
@@ -11,7 +12,8 @@ of the others, below which no predictor can be told from a better one. Beside th
 calibration's peak and bandwidth: one for the whole model, ``max(FLOPs/peak, weight bytes/bandwidth)``, and one per operator.
 Nothing here is fitted to these models' times.
 
-Writes ``results/predictor.json`` for the development list, ``results/predictor-test.jsonl`` (a line a run, good or bad) for the other.
+Writes ``results/predictor.json`` for the development list, ``results/predictor-int8.json``, and ``results/predictor-test.jsonl`` (a line
+a run, good or bad) for the held-out one.
 """
 
 from __future__ import annotations
@@ -41,7 +43,11 @@ from napkinmath.tracing import trace
 from napkinmath.units import fmt
 
 HERE = Path(__file__).parent
-RESULTS = {"development": HERE / "results" / "predictor.json", "test": HERE / "results" / "predictor-test.jsonl"}
+RESULTS = {
+    "development": HERE / "results" / "predictor.json",
+    "int8": HERE / "results" / "predictor-int8.json",
+    "test": HERE / "results" / "predictor-test.jsonl",
+}
 ROUNDS = 12
 BATCHES = (1, 8)
 
@@ -54,6 +60,7 @@ class Workload:
     batch: int
     sizes: tuple[tuple[str, int], ...] = ()
     attention: str = "sdpa"
+    dtype: str = "fp32"
 
     def __str__(self) -> str:
         sizes = " ".join(f"{name}={size}" for name, size in self.sizes)
@@ -62,21 +69,23 @@ class Workload:
 
 def workloads(which: str) -> list[Workload]:
     rows = tomllib.loads((HERE / "workloads.toml").read_text())[which]
-    return [Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa")) for r in rows for n in BATCHES]
+    dtype = "int8" if which == "int8" else "fp32"
+    return [Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa"), dtype) for r in rows for n in BATCHES]
 
 
 def build(workload: Workload, device: str) -> tuple[torch.nn.Module, dict[str, Any]]:
-    made = reference(workload.preset, workload.batch, device=device, attention=workload.attention, **dict(workload.sizes))
+    where = {"device": device, "attention": workload.attention, "dtype": workload.dtype}
+    made = reference(workload.preset, workload.batch, **where, **dict(workload.sizes))
     return made.repeatable(), made.inputs
 
 
-def whole_model_roofline(ledger: Ledger, profile: Profile) -> float:
-    return max(ledger.flops / profile.peak_flops("fp32"), ledger.weight_bytes / profile.bandwidth_bytes_per_s)
+def whole_model_roofline(ledger: Ledger, profile: Profile, dtype: str) -> float:
+    return max(ledger.flops / profile.peak_flops(dtype), ledger.weight_bytes / profile.bandwidth_bytes_per_s)
 
 
 def per_op_roofline(ledger: Ledger, profile: Profile) -> float:
-    peak, bandwidth = profile.peak_flops("fp32"), profile.bandwidth_bytes_per_s
-    return sum(max(op.flops / peak, op.bytes_moved / bandwidth) for op in ledger)
+    bandwidth = profile.bandwidth_bytes_per_s
+    return sum(max(op.flops and op.flops / profile.peak_flops(op.dtype), op.bytes_moved / bandwidth) for op in ledger)
 
 
 def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int, seconds: float) -> tuple[Profile, list[dict[str, Any]]]:
@@ -114,7 +123,7 @@ def run(calibration: Calibration | Profile, chosen: list[Workload], rounds: int,
             "binding": prediction.binding,
             "extrapolated_share": prediction.extrapolated_share,
             "predicted_by_kind_s": prediction.by("kind"),
-            "whole_model_roofline_s": whole_model_roofline(ledger, profile),
+            "whole_model_roofline_s": whole_model_roofline(ledger, profile, workload.dtype),
             "per_op_roofline_s": per_op_roofline(ledger, profile),
             "measured_s": measured,
             "rounds_s": p50s,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from . import environment
 from .costmodel import Work
+from .dtypes import bytes_per_value
 from .errors import InputError
 from .grids import GRIDS
 from .kernels import Grid, Pools, Run
@@ -22,7 +23,7 @@ from .profile import Profile
 _ROUNDS = 10  # over all samples: each is timed once a round, between others, so that a disturbance of seconds hits few of its times
 _SHORT_S = 3e-4  # of timing a sample in a round: short operations several times
 _SLICE_S = 0.004  # the same on an accelerator, where operations are timed in bursts
-_TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 _SINCE_BYTES = 2**22  # that other operations move between two runs of a kernel of the same shape
 _SETTLED_RUNS = 8  # after which a compiled kernel, the code that calls it, and weights that the cache holds are as fast as in a network
 _COMPILED_S, _WARM_S = 1e-3, 2e-3  # or after this time
@@ -167,8 +168,10 @@ class Calibration:
 
         self._report(0.0, "memory pools")
         dtypes = environment.native_dtypes(self.device)
-        cold_elements = min(max(3 * self._cache, 2**28), 2**29) // 4  # larger than the cache, and than any one weight of the grids
-        self._pools = {dtype: Pools(self.device, getattr(torch, _TORCH_NAMES[dtype]), cold_elements) for dtype in dtypes}
+        cold_bytes = min(max(3 * self._cache, 2**28), 2**29)  # larger than the cache, and than any one weight of the grids
+        self._pools = {
+            dtype: Pools(self.device, getattr(torch, _TORCH_NAMES[dtype]), cold_bytes // int(bytes_per_value(dtype))) for dtype in dtypes
+        }
         torch.zeros(2**26, device=self.device)  # memory for all results: the system gives it once, page by page
         self._rates.append(_rates(self._pools, self.device))
         self._module_s, self._view_s = _overheads(self._pools["fp32"])
@@ -200,7 +203,7 @@ def _first_round(pools: dict[str, Pools], device: str, budget_s: float, report: 
     streams: list[tuple[Grid, Iterator[Work], float]] = []
     for dtype in pools:
         for grid in GRIDS:
-            if dtype in grid.dtypes:
+            if dtype in grid.dtypes and device in grid.devices and (not grid.pool or environment.packs_int8()):
                 streams.append((grid, grid.works(dtype), grid.share * (1.0 if dtype == "fp32" else _OTHER_DTYPES_SHARE)))
     spent, drawn = [0.0] * len(streams), [0] * len(streams)
     cases: list[_Case] = []
@@ -208,7 +211,7 @@ def _first_round(pools: dict[str, Pools], device: str, budget_s: float, report: 
         index = min(range(len(streams)), key=lambda i: (drawn[i] >= _LEAST, spent[i] / streams[i][2]))
         grid, works, _ = streams[index]
         work = next(works)
-        case = _Case(work, pools[work.dtype], grid.build(pools[work.dtype], work.dims))
+        case = _Case(work, pools["fp32"], grid.build(pools[grid.pool or work.dtype], work.dims))
         case.run()  # the first time, kernels are compiled
         begin = time.perf_counter()
         case.time(device)
@@ -232,7 +235,7 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
         _settle(run, _WARM_S)
     times: list[float] = []
     begin = time.perf_counter()
-    while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
+    while not times or (not run.once and len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
         if compiled:
             pools.evict(_SINCE_BYTES)
         for operand in run.fresh:
@@ -293,7 +296,8 @@ def _rates(pools: dict[str, Pools], device: str) -> dict[str, float]:
     rates = {}
     for dtype, pool in pools.items():
         left, right = pool.hot(side, side) if side <= 2048 else pool.cold(side, side)(), pool.cold(side, side)()
-        rates[dtype] = 2.0 * side**3 / min(_time(lambda: torch.mm(left, right), device, 0.05) for _ in range(2))  # noqa: B023
+        product = torch._int_mm if dtype == "int8" else torch.mm
+        rates[dtype] = 2.0 * side**3 / min(_time(lambda: product(left, right), device, 0.05) for _ in range(2))  # noqa: B023
     pool = pools["fp32"]
     rows, row = 2**13, 2**12
     vector, matrix = pool.hot(row), pool.cold(rows, row)

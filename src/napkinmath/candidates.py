@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .dtypes import bytes_per_value, dtype_name
-from .errors import InputError
+from .errors import DtypeError, InputError
 from .footprint import largest_operation_values
 from .hardware import Device, device
 from .ledger import Ledger
@@ -68,8 +68,8 @@ def compare(
 
     Returns:
         Columns ``preset, device, batch, params, flops, memory_bytes, low_s, p50_s, high_s, binds, per_s, usd_per_1k, fits, fails``.
-        ``fails`` names the constraints that are broken, and ``dtype`` where a device does not compute in it and so has no times. A device
-        without a profile has the interval of a roofline's stated efficiencies.
+        ``fails`` names the constraints that are broken, and ``dtype`` where a device does not compute in it, or PyTorch has no such module
+        for this machine, and so there are no times. A device without a profile has the interval of a roofline's stated efficiencies.
 
     Ignores: splitting a model over devices, queueing, and what lies around the model. Memory is weights, cache and the largest operation.
 
@@ -91,7 +91,7 @@ def compare(
         asked_sizes = spec.decode_sizes(sizes) if mode == "decode" else sizes
         resolved = spec.resolve(**{**asked_sizes, "batch": size})
         ledger = spec.ledger(**resolved, dtype=dtype)
-        prediction = _predict(spec, ledger, resolved, hardware, dtype) if _has_dtype(hardware, dtype) else None
+        prediction, weight_bytes = _predict(spec, ledger, resolved, hardware, dtype)
         price = hardware.price if isinstance(hardware, Device) else None
         per_s = resolved["batch"] / prediction.p50_s * utilization if prediction else math.nan
         row = {
@@ -100,7 +100,7 @@ def compare(
             "batch": resolved["batch"],
             "params": ledger.params,
             "flops": ledger.flops,
-            "memory_bytes": memory_bytes(spec, ledger, resolved, dtype),
+            "memory_bytes": memory_bytes(spec, ledger, resolved, dtype if weight_bytes is None else "fp32", weight_bytes),
             "low_s": prediction.low_s if prediction else math.nan,
             "p50_s": prediction.p50_s if prediction else math.nan,
             "high_s": prediction.high_s if prediction else math.nan,
@@ -122,10 +122,16 @@ def _has_dtype(hardware: Device | Profile, dtype: str) -> bool:
         return False
 
 
-def memory_bytes(spec: Spec, ledger: Ledger, sizes: dict[str, int], dtype: str) -> float:
-    """Bytes that one pass needs: all weights, the cache or state of a model that decodes, and the operands of its largest operation."""
+def memory_bytes(spec: Spec, ledger: Ledger, sizes: dict[str, int], dtype: str, weight_bytes: float | None = None) -> float:
+    """Bytes that one pass needs: all weights, the cache or state of a model that decodes, and the operands of its largest operation.
+
+    Args:
+        dtype: of weights, activations and cache.
+        weight_bytes: of a module whose weights have another dtype.
+    """
     width = bytes_per_value(dtype)
-    return float((ledger.params + largest_operation_values(ledger)) * width + sum(spec.kept_bytes(sizes, dtype).values()))
+    weights = ledger.params * width if weight_bytes is None else weight_bytes
+    return float(weights + largest_operation_values(ledger) * width + sum(spec.kept_bytes(sizes, dtype).values()))
 
 
 def _broken(row: dict[str, Any], asked: Constraints, hardware: Device | Profile) -> list[str]:
@@ -140,17 +146,29 @@ def _broken(row: dict[str, Any], asked: Constraints, hardware: Device | Profile)
     return fails
 
 
-def _predict(spec: Spec, ledger: Ledger, sizes: dict[str, int], hardware: Device | Profile, dtype: str) -> Prediction:
-    """By roofline on a datasheet; on this machine's profile by the laws fitted to it, from a trace that allocates nothing."""
+def _predict(
+    spec: Spec, ledger: Ledger, sizes: dict[str, int], hardware: Device | Profile, dtype: str
+) -> tuple[Prediction | None, float | None]:
+    """By roofline on a datasheet; on this machine's profile by the laws fitted to it, from a trace. None where it lacks the dtype.
+
+    With it the bytes of the weights, where a module was traced whose linear layers alone are in the dtype and the rest in fp32.
+    """
     from .latency import predict
 
+    if not _has_dtype(hardware, dtype):
+        return None, None
     if isinstance(hardware, Device):
-        return predict(ledger, hardware)
-    from .references import reference
+        return predict(ledger, hardware), None
+    from .references import can_be_fake, reference
     from .tracing import trace
 
-    built = reference(spec, **sizes, device=hardware.device, fake=hardware.device == "cpu", dtype=dtype, attention="sdpa")
-    return predict(trace(built.module, name=ledger.name, **built.inputs), hardware)
+    fake = can_be_fake(hardware.device, dtype)
+    try:
+        built = reference(spec, **sizes, device=hardware.device, fake=fake, dtype=dtype, attention="sdpa")
+    except DtypeError:
+        return None, None
+    traced = trace(built.module, name=ledger.name, **built.inputs)
+    return predict(traced, hardware), traced.weight_bytes if dtype == "int8" else None
 
 
 def _listed(value: Any) -> list[Any]:

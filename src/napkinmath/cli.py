@@ -273,11 +273,14 @@ def run_predict(args: argparse.Namespace) -> Any:
             has = f"{spec.name} needs {fmt(needs, 'B')} and {machine.name} has {fmt(machine.memory_bytes, 'B')}"
             return f"{prediction.text(*items_of(sizes))}\ndoes not fit: {has}; the time is that of a device as fast which could hold it"
     else:
+        from .references import can_be_fake
         from .tracing import trace
 
         # Before anything is built: without a profile there is nothing to predict from.
         profile = recorded_profile(args.on) if recorded else load_profile()
-        fake = profile.device == "cpu"
+        fake = can_be_fake(profile.device, args.dtype)
+        if args.dtype == "int8":  # its weights are real
+            require_memory(spec, args)
         built = build(args, spec, sizes, device=profile.device, fake=fake)
         prediction = predict(trace(built.module, name=f"{spec.name}, {in_words(sizes)}", **built.inputs), profile)
     return prediction.to_dict() if args.json else prediction.text(*items_of(sizes))
@@ -376,14 +379,12 @@ def require_memory(spec: Spec, args: argparse.Namespace) -> None:
     """
     from .environment import free_memory_bytes
 
-    free = free_memory_bytes()
-    if spec.weight_bytes(args.dtype) > free:
-        fits = [s for s in presets(spec.family) if s.weight_bytes(args.dtype) <= free]
+    free, dtype = free_memory_bytes(), "fp32" if args.dtype == "int8" else args.dtype  # int8 weights are rounded from fp32
+    if spec.weight_bytes(dtype) > free:
+        fits = [s for s in presets(spec.family) if s.weight_bytes(dtype) <= free]
         nearest = max(fits, key=lambda s: s.params(), default=None)
         hint = f"; the largest {spec.family} that fits: {nearest.name}" if nearest else ""
-        raise InputError(
-            f"{spec.name} in {args.dtype} takes {fmt(spec.weight_bytes(args.dtype), 'B')} and {fmt(free, 'B')} can be used here{hint}"
-        )
+        raise InputError(f"{spec.name} in {dtype} takes {fmt(spec.weight_bytes(dtype), 'B')} and {fmt(free, 'B')} can be used here{hint}")
 
 
 def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:

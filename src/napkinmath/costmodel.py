@@ -14,7 +14,7 @@ from .ledger import Op
 #: Bandwidth-bound laws and the operators that they price. An operator that is not listed is priced as its ledger kind.
 _OPERATORS = {
     "add": "add sub rsub",
-    "mul": "mul div where maximum minimum neg relu clamp masked_fill eq ne lt le gt ge",
+    "mul": "mul div where maximum minimum neg relu clamp masked_fill eq ne lt le gt ge quantize_per_tensor dequantize",
     "pow": "pow rsqrt sqrt",
     "tanh": "tanh exp sin cos",
     "gelu": "gelu erf",
@@ -35,7 +35,7 @@ _LAW_OF_KIND = {"norm": "layer_norm", "elementwise": "mul", "pool": "reduce"} | 
 #: Part of the last-level cache of which half is still there when it is read again: the rest goes to what is read once, and to neighbours.
 _HELD = 0.4
 
-#: What a calibration multiplies and moves.
+#: What a calibration multiplies and moves. Where a device has int8, products of matrices are sampled in it as well.
 SAMPLED_DTYPES = ("fp32", "bf16", "fp16")
 
 #: Values of a map up to which PyTorch, on a CPU with several threads, multiplies a lone one itself and does not ask oneDNN
@@ -52,7 +52,9 @@ class Work:
 
     Attributes:
         law: class of operation: ``gemm`` (tokens, d_in, d_out, 2 where the weight is stored [d_out, d_in], else 1, and :func:`aligned`),
-            ``gemv`` (the same with one token: libraries have other kernels for it), ``gemm.hot`` and ``gemv.hot`` (weights in cache),
+            ``gemv`` (the same with one token: libraries have other kernels for it; not in int8), ``gemm.packed`` (the same with fp32
+            inputs that are rounded to int8 on the way, and int8 weights that were packed for it), each with ``.hot`` behind where the
+            weights are in cache,
             ``bmm`` (batch, m, k, n), ``attention``, ``attention.causal`` or ``attention.masked`` (batch * heads, seq, context, d_head),
             ``conv``, ``conv.pointwise``, ``conv.small`` (one map, no larger than :data:`SMALL_MAP`), ``conv.depthwise``,
             ``conv.transposed`` or ``conv1d`` (batch, side of the output, in and out channels of a group, kernel, stride, :func:`aligned`),
@@ -131,14 +133,15 @@ def work_of(
         variant = ".causal" if layout.get("causal") else ".masked" if layout.get("masked") else ""
         return Work("attention" + variant, op.dtype, (math.prod(batch), seq, context, d_head), flops, moved, age, code_age)
     if op.kind == "matmul" and len(op.shape) == 2:
+        packed = op.dtype == "int8" and operator.startswith("quantized")
         (matrices, tokens, d_in), (_, _, d_out) = op.shape
         if matrices > 1:
             return Work("bmm", op.dtype, (matrices, tokens, d_in, d_out), flops, moved, age, code_age)
         read_before = op.params == 0 and layout.get("weight_bytes", 0) <= _HELD * cache_bytes
         cold = "weight_bytes" in layout and not (weights_hot or read_before)
         stored = 2 if layout.get("transposed") else 1
-        law = ("gemv" if tokens == 1 else "gemm") + ("" if cold else ".hot")
-        return Work(law, op.dtype, (tokens, d_in, d_out, stored, aligned(d_in, d_out)), flops, moved)
+        law = "gemm.packed" if packed else "gemv" if tokens == 1 and op.dtype != "int8" else "gemm"
+        return Work(law + ("" if cold else ".hot"), op.dtype, (tokens, d_in, d_out, stored, aligned(d_in, d_out)), flops, moved)
     if op.kind == "conv" and len(op.shape) == 2:
         return _conv_work(op, layout, flops, moved)
     if op.kind == "recurrent" and len(op.shape) == 3:

@@ -88,13 +88,36 @@ def default_device() -> str:
 
 
 def native_dtypes(device: str) -> tuple[str, ...]:
-    """Float types that the device multiplies in hardware, so that calibrating them says something."""
+    """Types that the device multiplies in hardware and PyTorch multiplies on it, so that calibrating them says something."""
     import torch
 
     if device == "cuda":
-        return ("fp32", "bf16", "fp16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp32", "fp16")
+        floats = ("fp32", "bf16", "fp16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp32", "fp16")
+        return (*floats, "int8") if torch.cuda.get_device_capability() >= (7, 5) and _multiplies_int8(device) else floats
     if device == "mps":
         return ("fp32", "fp16")
     capabilities = torch.cpu.get_capabilities()
-    has_bf16 = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "amx_tile", "bf16"))
-    return ("fp32", "bf16") if has_bf16 else ("fp32",)
+    instructions = {
+        "bf16": ("avx512_bf16", "amx_bf16", "amx_tile", "bf16"),
+        "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "i8mm", "dot"),
+    }
+    found = [dtype for dtype, names in instructions.items() if any(capabilities.get(name) for name in names)]
+    return ("fp32", *(dtype for dtype in found if dtype != "int8" or _multiplies_int8(device)))
+
+
+def packs_int8() -> bool:
+    """Whether this build of PyTorch has kernels for int8 weights that are packed for the CPU."""
+    import torch
+
+    return torch.backends.quantized.engine != "none"
+
+
+def _multiplies_int8(device: str) -> bool:
+    """Whether PyTorch's integer product runs there: libraries differ in what they support, so one is tried."""
+    import torch
+
+    codes = torch.ones(64, 64, dtype=torch.int8, device=device)
+    try:
+        return int(torch._int_mm(codes, codes)[0, 0]) == 64
+    except RuntimeError:
+        return False

@@ -14,6 +14,10 @@ class InputError(ValueError):
     """
 
 
+class DtypeError(InputError):
+    """An element type that a model cannot be built in where it is asked for."""
+
+
 #: More choices than this are not listed when none of them is near.
 _LISTED = 24
 

@@ -103,7 +103,9 @@ def foreach_mm(call: Call) -> Work:
 def by_output(call: Call) -> Work:
     """A linear map whose weight may be packed: input ``[..., k]``, output ``[..., n]``."""
     *rows, k = call.args[0].shape
-    return _matmul(1, math.prod(rows), k, _first(call.out).shape[-1], bias=call["bias"] is not None)
+    weight = call.args[1]
+    bias = call["bias"] if isinstance(weight, torch.Tensor) else weight.bias()  # quantized: packed into one object
+    return _matmul(1, math.prod(rows), k, _first(call.out).shape[-1], bias=bias is not None)
 
 
 def linear_backward(call: Call) -> Work:
@@ -158,18 +160,19 @@ def _unsqueezed(tensor: torch.Tensor, dims: list[int]) -> Shape:
 
 def convolution(call: Call, *, transposed: bool | None = None) -> Work:
     """2 FLOPs per (output element, input channel of its group, kernel tap); a transposed convolution counts its inputs instead."""
-    x, weight = call.args[0], call.args[1]
-    if not isinstance(weight, torch.Tensor):  # quantized: weight and bias are packed into one object
-        weight = weight.unpack()[0]
+    x, weight, bias, groups = call.args[0], call.args[1], call["bias"], call["groups"] or 1
     transposed = bool(call["transposed"]) if transposed is None else transposed
-    out = _first(call.out)
     options = {name: tuple(call[name]) for name in ("stride", "padding", "dilation") if call[name] is not None}
+    if not isinstance(weight, torch.Tensor):  # quantized: all of them are packed into one object
+        options = {name: tuple(getattr(weight, name)()) for name in ("stride", "padding", "dilation")}
+        groups, transposed, (weight, bias) = weight.groups(), bool(weight.transpose()), weight.unpack()
+    out = _first(call.out)
     return Work(
         "conv",
         2 * math.prod((x if transposed else out).shape[2:]) * x.shape[0] * weight.numel(),
         (tuple(x.shape), tuple(weight.shape)),
-        other_flops=out.numel() if call["bias"] is not None else 0,
-        layout=(*options.items(), ("groups", call["groups"] or 1), ("transposed", transposed)),
+        other_flops=out.numel() if bias is not None else 0,
+        layout=(*options.items(), ("groups", groups), ("transposed", transposed)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,45 @@ def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
 
 def _gemm_hot(pools: Pools, dims: tuple[int, ...]) -> Run:
     return _gemm(pools, dims, hot=True)
+
+
+def _int8_gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
+    import torch
+
+    tokens, d_in, d_out, stored = dims[:4]
+    x, shape = pools.hot(tokens, d_in), (d_out, d_in) if stored == 2 else (d_in, d_out)
+    weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
+    return Run(torch._int_mm, lambda: (x, weight().t() if stored == 2 else weight()), (x,))
+
+
+def _packed_gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
+    """A linear layer as PyTorch's dynamic quantization makes it: fp32 in and out, int8 weights in the library's own order.
+
+    Packing takes longer than a run, so each sample has one weight. It has left the cache when a calibration comes back to the sample;
+    what must not be cold is the code, so a small layer runs before.
+    """
+    import torch
+
+    tokens, d_in, d_out = dims[:3]
+    multiply = torch.ops.quantized.linear_dynamic
+    x, weight = pools.hot(tokens, d_in), _packed(pools, d_in, d_out)
+    small = pools.hot(16, 64, at=2), _packed(pools, 64, 64)
+
+    def operands() -> tuple[Any, ...]:
+        if not hot:
+            multiply(*small)
+        return x, weight
+
+    return Run(multiply, operands, (x,), once=not hot)
+
+
+def _packed(pools: Pools, d_in: int, d_out: int) -> Any:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a later PyTorch will have no tensors of this type
+        codes = torch.quantize_per_tensor(pools.hot(d_out, d_in, at=1), 0.02, 0, torch.qint8)
+        return torch.ops.quantized.linear_prepack(codes, pools.hot(d_out, at=3))
 
 
 def _bmm(pools: Pools, dims: tuple[int, ...]) -> Run:
@@ -171,6 +211,26 @@ def _gemm_grid(law: str, axes: tuple[Range, ...], share: float, most_values: int
     )  # fmt: skip
 
 
+def _int8_grid(law: str, axes: tuple[Range, ...], share: float, devices: tuple[str, ...] = ("cpu", "cuda")) -> Grid:
+    """Products of int8 matrices with int32 results. On CUDA all sides are multiples of 16, which every version of its library takes."""
+    hot = law.endswith(".hot")
+    return Grid(
+        law, (*axes, _STORED, Choice((0,))), functools.partial(_int8_gemm, hot=hot), share,
+        flops=_gemm_flops, values=lambda tokens, d_in, d_out, *_: tokens * d_in + d_in * d_out + 4 * tokens * d_out, dims=_gemm_dims,
+        most_values=2**24 if hot else 2**25, largest=2.4e10, dtypes=("int8",), devices=devices,
+    )  # fmt: skip
+
+
+def _packed_grid(law: str, axes: tuple[Range, ...], share: float) -> Grid:
+    """Linear layers with packed int8 weights; ``values`` are bytes: inputs, results and biases are fp32."""
+    hot = law.endswith(".hot")
+    return Grid(
+        law, (*axes, Choice((1,)), _RAGGED), functools.partial(_packed_gemm, hot=hot), share,
+        flops=_gemm_flops, values=lambda tokens, d_in, d_out, *_: 4 * tokens * (d_in + d_out) + d_in * d_out + 4 * d_out, dims=_gemm_dims,
+        most_values=2**24 if hot else 2**25, largest=2.4e10, dtypes=("int8",), pool="fp32", devices=("cpu",),
+    )  # fmt: skip
+
+
 def _attention_grid(suffix: str, axes: tuple[Range, ...], share: float, dims: Callable[..., tuple[int, ...]], **kind: bool) -> Grid:
     return Grid(
         "attention" + suffix, axes, _attention(**kind), share, dims=dims, largest=3e9,
@@ -243,6 +303,13 @@ GRIDS = (
     _gemm_grid("gemm.hot", (_TOKENS, Width(64, 3072), Width(64, 3072)), 3, most_values=2**22),  # what fits a cache
     _gemm_grid("gemv", (Choice((1,)), Width(16, 16384), Axis(16, 131072, 16)), 2.5, most_values=2**26),
     _gemm_grid("gemv.hot", (Choice((1,)), Width(16, 4096), Width(16, 8192)), 0.2, most_values=2**21),
+    _int8_grid("gemm", (Axis(32, 8192, 16), _WIDTH, _WIDTH), 4),
+    _int8_grid("gemm", (Axis(1, 31), _WIDTH, _WIDTH), 2, devices=("cpu",)),
+    _int8_grid("gemm.hot", (Axis(32, 8192, 16), Width(64, 3072), Width(64, 3072)), 2),
+    _int8_grid("gemm.hot", (Axis(1, 31), Width(64, 3072), Width(64, 3072)), 0.5, devices=("cpu",)),
+    _packed_grid("gemm.packed", (Axis(1, 8192), Width(64, 8192), Width(64, 8192)), 6),
+    _packed_grid("gemm.packed", (Axis(1, 512), Width(256, 1024), Axis(8192, 65536, 64)), 1.5),
+    _packed_grid("gemm.packed.hot", (Axis(1, 8192), Width(64, 3072), Width(64, 3072)), 3),
     Grid("bmm", (_HEADS, Axis(1, 1024), Axis(16, 1024), Axis(16, 1024)), _bmm, 3, largest=2e9,
          flops=lambda b, m, k, n: 2.0 * b * m * k * n, values=lambda b, m, k, n: b * (m * k + k * n + m * n), aged=True),
     _attention_grid("", _PREFILL, 4, lambda heads, seq, d_head: (heads, seq, seq, d_head)),

@@ -30,11 +30,13 @@ class Run:
         function: runs it once.
         operands: cuts its operands from the pools, which is not timed.
         fresh: those of them that an operation before has written.
+        once: whether a second run would find weights in the cache that a model finds in memory: they are not cut from the rotating pool.
     """
 
     function: Callable[..., Any]
     operands: Callable[[], tuple[Any, ...]]
     fresh: tuple[torch.Tensor, ...] = ()
+    once: bool = False
 
     def __call__(self) -> Any:
         return self.function(*self.operands())
@@ -50,8 +52,9 @@ class Pools:
         import torch
 
         def fill(elements: int) -> torch.Tensor:
-            block = torch.randn(2**18, device=device).to(dtype)
-            return block.repeat(math.ceil(elements / len(block)))
+            block = torch.randn(2**18, device=device)
+            block = block if dtype.is_floating_point else block * 30
+            return block.to(dtype).repeat(math.ceil(elements / len(block)))
 
         self._cold, self._hot = fill(cold_elements), fill(hot_elements)
         self._next_cold = 0
@@ -149,6 +152,9 @@ class Grid:
         flops, values: matrix FLOPs, and values read and written, of given dimensions.
         largest, most_values: no sample has more FLOPs, or touches more values, so that none takes a large part of the time.
         aged: whether the traffic between writing the operands and reading them is a further dimension.
+        dtypes: that the law is for.
+        pool: the dtype whose pools :attr:`build` cuts from, where it is another than the law's.
+        devices: where the operation exists.
     """
 
     law: str
@@ -162,6 +168,8 @@ class Grid:
     most_values: int = 2**25
     dtypes: tuple[str, ...] = SAMPLED_DTYPES
     aged: bool = False
+    pool: str = ""
+    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
 
     def works(self, dtype: str) -> Iterator[Work]:
         """Works of this grid, without end, by a low-discrepancy sequence: any prefix of it covers the grid evenly."""

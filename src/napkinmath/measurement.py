@@ -82,7 +82,7 @@ def measure(
     """Time ``module(*inputs, **kwargs)`` forward, in eval mode, without gradients.
 
     Runs until warm, then until the median is known to 2% or the time is spent, whichever is first, but ``min_runs`` at least
-    (299 of them for a p99). The module's train/eval mode is put back afterwards.
+    (299 of them for a p99). The train/eval mode of every module in it is put back afterwards.
 
     Args:
         module: on any device, with its inputs there.
@@ -104,7 +104,7 @@ def measure(
     device = tensors[0].device.type if tensors else "cpu"
     if device == "meta":
         raise InputError("the module is on the meta device, which holds no values and cannot run; build it on 'cpu' or 'cuda'")
-    was_training = module.training
+    modes = {child: child.training for child in module.modules()}
     module.eval()
     try:
         with torch.inference_mode():
@@ -115,7 +115,8 @@ def measure(
         first_line = (str(error).strip() or "no message").splitlines()[0]
         raise InputError(f"{type(module).__name__} raised {type(error).__name__} while being measured: {first_line}") from error
     finally:
-        module.train(was_training)
+        for child, mode in modes.items():  # each its own: what wraps a model may be in another mode than the model
+            child.training = mode
     times.sort()
     low, high = _median_interval(times)
     return Measurement(

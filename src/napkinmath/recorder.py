@@ -13,8 +13,9 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .formulas import Call, Work
-from .ledger import Op, Phase
+from .ledger import COMPUTE_KINDS, Op, Phase
 from .operators import classify
+from .packed import Weights, int8_codes, packed_id, packed_in, packed_weights
 from .shapes import Shapes
 
 _DTYPES = {
@@ -113,7 +114,11 @@ class Recorder(TorchDispatchMode):
         self._unclaimed: dict[int, list[torch.nn.Parameter]] = {}
         for parameter in self.parameters:
             self._unclaimed.setdefault(storage_id(parameter), []).append(parameter)
-        self._weights = frozenset(self._unclaimed)
+        self._weights = set(self._unclaimed)
+        self._codes = {storage_id(buffer): buffer for buffer in int8_codes(module)}
+        self._packed = packed_weights(module)
+        self._unclaimed_packed = dict(self._packed)
+        self.weight_bytes = sum(p.numel() * p.element_size() for p in self.parameters) + sum(w.bytes for w in self._packed.values())
         self._kinds: dict[Any, tuple[str, Any]] = {}
         self._shapes = Shapes()
         self._views = 0  # since the last row: what takes time and moves nothing
@@ -156,8 +161,10 @@ class Recorder(TorchDispatchMode):
                 return  # answers a question in Python
             self.uncounted.add(f"{func.namespace}.{packet}")
             work = Work("uncounted", 0, tuple(map(_shape, operands)))
-        params, weight_bytes = self._claim(operands)
+        packed = {packed_id(p): self._packed[packed_id(p)] for p in packed_in(args) if packed_id(p) in self._packed} if self._packed else {}
+        params, weight_bytes = self._claim(operands, packed, work.kind)
         read, written = _traffic(work.kind, packet, in_place, operands, results)
+        read += sum(weights.bytes for weights in packed.values())
         layout = work.layout
         if weight_bytes:
             layout = (*layout, ("weight_bytes", weight_bytes))
@@ -182,7 +189,7 @@ class Recorder(TorchDispatchMode):
                 read,
                 written,
                 params,
-                dtype=_dtype(operands, results),
+                dtype=_dtype(operands, results, packed),
                 shape=work.shape,
                 op=f"{func.namespace}.{packet}.{func._overloadname}",
                 layout=layout,
@@ -190,11 +197,16 @@ class Recorder(TorchDispatchMode):
             )
         )
 
-    def _claim(self, operands: list[torch.Tensor]) -> tuple[int, int]:
+    def _claim(self, operands: list[torch.Tensor], packed: dict[int, Weights], kind: str) -> tuple[int, int]:
         """Parameters that these operands are the first to read, and the bytes of all weights among them."""
-        params = weight_bytes = 0
+        params = sum(self._unclaimed_packed.pop(key).params for key in packed if key in self._unclaimed_packed)
+        weight_bytes = sum(weights.bytes for weights in packed.values())
         for operand in operands:
             storage = storage_id(operand)
+            if kind in COMPUTE_KINDS and storage in self._codes:  # a product reads them: they are weights
+                codes = self._codes.pop(storage)
+                params, self.weight_bytes = params + codes.numel(), self.weight_bytes + codes.numel()
+                self._weights.add(storage)
             if storage in self._weights:
                 weight_bytes += operand.numel() * operand.element_size()
                 if storage in self._unclaimed:
@@ -215,7 +227,7 @@ class Recorder(TorchDispatchMode):
     def unread_parameters(self) -> tuple[Op, ...]:
         """A row for each parameter that no operator read."""
         left = [p for group in self._unclaimed.values() for p in group]
-        return tuple(
+        rows = [
             Op(
                 self._parameter_names[id(p)].replace(".", "/"),
                 "parameters",
@@ -224,7 +236,8 @@ class Recorder(TorchDispatchMode):
                 shape=(tuple(p.shape),),
             )
             for p in left
-        )
+        ]
+        return (*rows, *(Op(w.name, "parameters", params=w.params, dtype=_DTYPES[w.dtype]) for w in self._unclaimed_packed.values()))
 
 
 def _caller() -> tuple[int, int]:
@@ -299,7 +312,10 @@ def _bytes(tensor: torch.Tensor) -> int:
     return elements * tensor.element_size()
 
 
-def _dtype(operands: list[torch.Tensor], results: list[torch.Tensor]) -> str:
+def _dtype(operands: list[torch.Tensor], results: list[torch.Tensor], packed: dict[int, Weights] | None = None) -> str:
+    """What is computed in: of packed int8 weights theirs, because inputs are rounded to it; else of the first floating operand."""
+    if packed and (dtype := _DTYPES[next(iter(packed.values())).dtype]) == "int8":
+        return dtype
     for tensor in (*operands, *results):
         if tensor.is_floating_point():
             return _DTYPES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))

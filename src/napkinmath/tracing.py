@@ -103,7 +103,7 @@ def _ledger(module: torch.nn.Module, recorder: Recorder, inputs: Any, kwargs: An
         cast(Origin, f"trace:{device_type(module, inputs, kwargs)}"),
         tuple(recorder.ops) + recorder.unread_parameters(),
         uncounted,
-        sum(p.numel() * p.element_size() for p in recorder.parameters),
+        recorder.weight_bytes,
         (_BYTES_NOTE,),
     )
 

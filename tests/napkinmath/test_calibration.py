@@ -25,7 +25,10 @@ def calibrated():
 
 def test_every_class_has_samples_and_plausible_rates(calibrated):
     profile, _ = calibrated
-    assert {key.split("/")[0] for key in profile.samples if key.endswith("/fp32")} == {grid.law for grid in GRIDS}
+    for dtype in profile.peaks:
+        expected = {grid.law for grid in GRIDS if dtype in grid.dtypes}
+        assert {key.split("/")[0] for key in profile.samples if key.endswith(f"/{dtype}")} == expected
+    assert "fp32" in profile.peaks
     assert all(seconds > 0 for rows in profile.samples.values() for *_, seconds in rows)
     assert 1e8 < profile.peak_flops("fp32") < 1e15
     assert 1e8 < profile.bandwidth_bytes_per_s < 1e14

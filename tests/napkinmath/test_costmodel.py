@@ -280,16 +280,17 @@ def test_rows_that_no_law_covers():
     assert work_of(Op("a", "parameters", params=8)) is None
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=lambda g: f"{g.law}-{len(g.axes)}")
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda g: f"{g.law}-{g.dtypes[0]}")
 def test_every_grid_covers_its_ranges_and_runs(grid):
     torch = pytest.importorskip("torch")
     from napkinmath.kernels import Pools
 
-    works = list(itertools.islice(dataclasses.replace(grid, most_values=2**23).works("fp32"), 40))
+    dtype = grid.dtypes[0]
+    works = list(itertools.islice(dataclasses.replace(grid, most_values=2**23).works(dtype), 40))
     assert len({w.dims for w in works}) > 20
-    assert all(w.flops <= grid.largest and w.bytes <= 2**23 * bytes_per_value("fp32") for w in works)
+    assert all(w.flops <= grid.largest and w.bytes <= 2**23 * bytes_per_value(dtype) for w in works)
     assert all((w.flops > 0) == (w.law.split(".")[0] in ("gemm", "gemv", "bmm", "attention", "conv", "conv1d", "recurrent")) for w in works)
-    pools = Pools("cpu", torch.float32, 2**23, 2**23)
+    pools = Pools("cpu", torch.int8 if (grid.pool or dtype) == "int8" else torch.float32, 2**23, 2**23)
     smallest = min(works, key=lambda w: w.flops + w.bytes)
     with torch.inference_mode():
         assert torch.isfinite(grid.build(pools, smallest.dims)()).all()

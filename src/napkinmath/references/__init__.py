@@ -16,13 +16,14 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError, did_you_mean
+from ..errors import DtypeError, InputError, did_you_mean
 from ..ledger import Op
 from ..specs import Spec, preset
 from .plan import How
 
 #: Dtypes that a module's weights can have.
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp64": torch.float64}
+_DTYPES = (*TORCH_DTYPES, "int8")
 
 
 class SameCache(torch.nn.Module):
@@ -31,6 +32,7 @@ class SameCache(torch.nn.Module):
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
         self.module = module
+        self.training = module.training
 
     def forward(self, **inputs: Any) -> Any:
         out = self.module(**inputs)
@@ -77,22 +79,25 @@ def reference(
         sizes, named: ``batch`` and the family's sizes, as :meth:`Spec.resolve` takes them: a transformer's ``seq`` token ids a
             sequence and ``context`` (when longer than ``seq``, the cache holds the first ``context - seq``), a CNN's ``image``...
         device: where the weights live; ``meta`` allocates nothing.
-        dtype: of weights and activations.
+        dtype: of weights and activations; ``int8`` rounds the linear layers of an fp32 module (:mod:`.int8`), and so needs its weights.
         attention: ``eager`` (scores written out) or ``sdpa`` (PyTorch's fused attention).
         fake: build under ``FakeTensorMode``: the given device's operators, without its memory.
 
     Raises:
-        InputError: sizes that do not fit, a spec that names no architecture, or one that the named architecture cannot express.
+        InputError: sizes that do not fit, a spec that names no architecture, or one that the named architecture cannot express; int8
+            elsewhere than on a CPU with real weights, or for a model with few linear layers.
     """
     spec = preset(spec) if isinstance(spec, str) else spec
     resolved = spec.resolve(*sizes, **named)
     if spec.REFERENCES and not spec.reference:
         raise InputError(f"{spec.name} names no architecture that can be built; give its reference: {', '.join(spec.REFERENCES)}")
-    if dtype not in TORCH_DTYPES:
-        raise InputError(f"dtype={dtype!r}: a module's weights can be {', '.join(TORCH_DTYPES)}.{did_you_mean(dtype, TORCH_DTYPES)}")
+    if dtype not in _DTYPES:
+        raise InputError(f"dtype={dtype!r}: a module's weights can be {', '.join(_DTYPES)}.{did_you_mean(dtype, _DTYPES)}")
+    if dtype == "int8" and (device != "cpu" or fake):
+        raise DtypeError(f"dtype='int8': PyTorch rounds real weights, on a CPU; build it with device='cpu'{' and fake=False' * fake}")
     if attention not in ("eager", "sdpa"):
         raise InputError(f"attention={attention!r}: use 'eager' or 'sdpa'")
-    how = How(dtype=TORCH_DTYPES[dtype], attention=attention, real=device != "meta" and not fake)
+    how = How(dtype=TORCH_DTYPES.get(dtype, torch.float32), attention=attention, real=device != "meta" and not fake)
     family = importlib.import_module(f".{type(spec).__module__.rpartition('.')[2]}", __name__)
     try:
         plan = family.plan(spec, resolved, how)
@@ -103,11 +108,22 @@ def reference(
     ) as error:  # libraries check their configs, transformers among others that heads divide d_model, with errors of their own
         reason = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"{spec.name} cannot be built as {spec.reference}: {reason}") from error
+    if dtype == "int8":
+        from . import int8
+
+        with torch.device("meta"):
+            int8.require_linear(spec.name, plan.module())
     with _fake_mode(fake), torch.device(device), _default_dtype(how.dtype):
         inputs = plan.inputs()
         if how.real:
             _fill(inputs)
-        return Reference(spec, plan.module().eval(), inputs, plan.names)
+        module = plan.module().eval()
+    return Reference(spec, int8.quantize_linear(module) if dtype == "int8" else module, inputs, plan.names)
+
+
+def can_be_fake(device: str, dtype: str) -> bool:
+    """Whether a module that is only traced needs no memory: on a CPU, unless its weights are rounded and packed."""
+    return device == "cpu" and dtype != "int8"
 
 
 def _fill(inputs: dict[str, Any]) -> None:
