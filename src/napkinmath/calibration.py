@@ -27,6 +27,7 @@ _TORCH_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8"
 _SINCE_BYTES = 2**22  # that other operations move between two runs of a kernel of the same shape
 _SETTLED_RUNS = 8  # after which a compiled kernel, the code that calls it, and weights that the cache holds are as fast as in a network
 _COMPILED_S, _WARM_S = 1e-3, 2e-3  # or after this time
+_BRIEF_S = 1e-3  # an operation that takes less runs once untimed: its code, and where its results go, have to come back first
 _IN_A_ROW = 16  # samples of a class
 _LEAST = 3  # samples of every grid, however short the budget
 _FITTING_SHARE = 0.07  # of the budget: measuring the peaks once more, and fitting the laws
@@ -229,13 +230,9 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
     not trust what is read once, needs several runs. Kernels that a library compiles for their shape are run before, because a model
     runs them again and again, and their results and scratch memory leave the nearest caches, because a model runs others in between.
     """
-    if compiled := _is_compiled(work):
-        _settle(run, _COMPILED_S)
-    elif work.weights_hot:
-        _settle(run, _WARM_S)
-    times: list[float] = []
-    begin = time.perf_counter()
-    while not times or (not run.once and len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
+    compiled = _is_compiled(work)
+
+    def once() -> float:
         if compiled:
             pools.evict(_SINCE_BYTES)
         for operand in run.fresh:
@@ -244,8 +241,18 @@ def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
         operands = run.operands()
         start = time.perf_counter()
         out = run.function(*operands)
-        times.append(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
         del out
+        return seconds
+
+    if compiled or work.weights_hot:
+        _settle(run, _COMPILED_S if compiled else _WARM_S)
+    elif (first := once()) > _BRIEF_S or run.once:
+        return first
+    times: list[float] = []
+    begin = time.perf_counter()
+    while not times or (len(times) < 5 and time.perf_counter() - begin < _SHORT_S):
+        times.append(once())
     return statistics.median(times)
 
 

@@ -294,7 +294,9 @@ def _depthwise_dims(batch: int, side: int, wide: int, multiple: int, kernel: int
     return _conv_dims(batch, side, channels, channels, kernel, stride)
 
 
-_PREFILL, _DECODE = (_HEADS, Axis(4, 2048), _D_HEAD), (_HEADS, Axis(16, 4096), _D_HEAD)
+# Sequences as models see them: kernels work in blocks, and a length between two round ones wastes part of the last.
+_SEQ = Choice((4, 8, 16, 24, 32, 49, 50, 64, 64, 77, 96, 128, 128, 128, 160, 196, 197, 256, 256, 320, 384, 512, 512, 768, 1024, 1500, 2048))
+_PREFILL, _DECODE = (_HEADS, _SEQ, _D_HEAD), (_HEADS, Axis(16, 4096), _D_HEAD)
 GRIDS = (
     _gemm_grid("gemm", (_TOKENS, _WIDTH, _WIDTH), 8),
     # A decode step, then the output layer over a vocabulary: few tokens, wide weights.

@@ -19,6 +19,7 @@ from .dtypes import bytes_per_value
 if TYPE_CHECKING:
     import torch
 
+_EVICTING_BYTES = 2**22  # at most in one operation: what every operation uses, as PyTorch's dispatcher, stays as near as in a model
 _EVICTING_TOKENS = 16  # as many as a library multiplies by blocks, so that a weight goes through the caches as it does in a model
 
 
@@ -79,12 +80,12 @@ class Pools:
         return following
 
     def evict(self, weight_bytes: float) -> None:
-        """Multiply by a weight of that size, as the operation between an activation's writer and its reader does."""
+        """Multiply by weights of that size in all, as the operations between an activation's writer and its reader do."""
         import torch
 
-        d_in = 768
-        d_out = int(weight_bytes / self._cold.element_size() / d_in)
-        if d_out:
+        d_in, products = 768, max(math.ceil(weight_bytes / _EVICTING_BYTES), 1)
+        d_out = int(weight_bytes / products / self._cold.element_size() / d_in)
+        for _ in range(products if d_out else 0):
             torch.mm(self.hot(_EVICTING_TOKENS, d_in, at=3), self.cold(d_out, d_in)().t())
 
 

@@ -214,15 +214,19 @@ class Recorder(TorchDispatchMode):
         return params, weight_bytes
 
     def _age(self, operands: list[torch.Tensor]) -> int | None:
-        """Bytes moved since the operation began that wrote the largest operand; None for a weight, or what no operation here wrote.
+        """Bytes moved since the operations began that wrote the operands, the mean over their elements.
 
-        None as well on ``meta``, where there is no memory to be in. What reads nothing waits for nothing.
+        None where the largest is a weight, or what no operation here wrote, and on ``meta``, where there is no memory to be in. What
+        reads nothing waits for nothing.
         """
         if not operands:
             return 0
         largest = max(operands, key=torch.Tensor.numel)
-        storage = storage_id(largest) if largest.device.type != "meta" else 0
-        return self._moved - self._written[storage] if storage and storage in self._written else None
+        if largest.device.type == "meta" or storage_id(largest) not in self._written:
+            return None
+        written = [(t.numel(), self._written[storage]) for t in operands if (storage := storage_id(t)) in self._written]
+        elements = sum(numel for numel, _ in written)
+        return self._moved - sum(numel * began for numel, began in written) // elements if elements else 0
 
     def unread_parameters(self) -> tuple[Op, ...]:
         """A row for each parameter that no operator read."""

@@ -16,11 +16,12 @@ from napkinmath.profile import Profile
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PEAK, BANDWIDTH, DISPATCH_S = 100e9, 20e9, 3e-6
+PEAKS = {"fp32": PEAK, "int8": 4 * PEAK}
 
 
 def true_seconds(work: Work) -> float:
     """What an operation costs on the synthetic machine: arithmetic, traffic and dispatch, one after the other."""
-    return DISPATCH_S + work.flops / PEAK + work.bytes / BANDWIDTH
+    return DISPATCH_S + work.flops / PEAKS[work.dtype] + work.bytes / BANDWIDTH
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ def synthetic_profile() -> Profile:
 
     samples: dict[str, list[list[object]]] = {}
     for grid in GRIDS:
-        for work in itertools.islice(grid.works("fp32"), 25):
+        for work in itertools.islice(grid.works("fp32" if "fp32" in grid.dtypes else "int8"), 25):
             samples.setdefault(work.key, []).append([list(work.dims), work.flops, work.bytes, work.age, true_seconds(work)])
     return Profile(
         device="cpu",
@@ -54,7 +55,7 @@ def synthetic_profile() -> Profile:
         created="2026-01-01T00:00:00+00:00",
         duration_s=60.0,
         cache_bytes=2**20,
-        peaks={"fp32": [PEAK, PEAK]},
+        peaks={dtype: [peak, peak] for dtype, peak in PEAKS.items()},
         bandwidths=[BANDWIDTH, BANDWIDTH],
         module_s=1e-6,
         view_s=1e-6,

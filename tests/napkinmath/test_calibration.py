@@ -133,6 +133,21 @@ def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch
     assert seen == ["0 bytes", "run"]
 
 
+def test_a_weight_that_a_second_run_would_find_in_the_cache_is_timed_once(monkeypatch):
+    from napkinmath.kernels import Run
+
+    seen: list[str] = []
+
+    class Between:
+        def evict(self, count):
+            seen.append(f"{count:.0f} bytes")
+
+    monkeypatch.setattr(calibration, "_SHORT_S", 60.0)
+    run = Run(lambda: seen.append("run"), tuple, once=True)
+    calibration._time_in_context(run, Between(), Work("gemm.packed", "int8", (1, 2, 3, 1, 1), 12.0, 24.0))
+    assert seen == ["0 bytes", "run"]
+
+
 def test_a_run_that_settles_slowly_is_stopped(monkeypatch):
     from napkinmath.kernels import Run
 

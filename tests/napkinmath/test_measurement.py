@@ -57,6 +57,13 @@ def test_eval_without_gradients_and_mode_restored():
     assert probe.training and not torch.is_inference_mode_enabled()
 
 
+def test_every_module_is_put_back_into_its_own_mode():
+    wrapped = torch.nn.Sequential(torch.nn.Dropout().eval(), torch.nn.Linear(8, 8)).train()
+    wrapped[0].eval()
+    measure(wrapped, torch.randn(2, 8), min_runs=1, max_runs=1)
+    assert (wrapped.training, wrapped[0].training, wrapped[1].training) == (True, False, True)
+
+
 def measurement(low, p50, high, n=20):
     return Measurement("m", "cpu", 1, "none", p50, p50, None, p50, low, n, low, high)
 
