@@ -32,7 +32,8 @@ _IN_A_ROW = 16  # samples of a class
 _LEAST = 3  # samples of every grid, however short the budget
 _FITTING_SHARE = 0.07  # of the budget: measuring the peaks once more, and fitting the laws
 _RATED_SHARE = 0.125  # of the budget, after which a part ends with measuring the peaks
-_OTHER_DTYPES_SHARE = 0.25  # of a grid's time, for each dtype beside fp32
+_BURST, _TURNS = 100, 30  # calls in a row, and how often, of what takes a microsecond
+_OTHER_DTYPES_SHARE = 0.2  # of a grid's time, for each dtype beside fp32
 
 
 @dataclass
@@ -108,6 +109,7 @@ class Calibration:
         self._report = progress or (lambda fraction, what: None)
         self._cache = environment.last_level_cache_bytes() if self.device == "cpu" else 64 * 2**20
         self._rates: list[dict[str, float]] = []
+        self._overheads: list[tuple[float, float]] = []
         self._cases: list[_Case] = []
         self._visits = self._endless()
 
@@ -125,7 +127,7 @@ class Calibration:
                 case.time(self.device)
                 self._report(min(max((self._spent_s + now - begin) / self._budget_s, 1 / _ROUNDS), 1 - _FITTING_SHARE), case.work.key)
             if self._given_s >= self._rated_s + _RATED_SHARE * self._budget_s:
-                self._rates.append(_rates(self._pools, self.device))
+                self._rate()
                 self._rated_s = self._given_s
         self._spent_s += time.perf_counter() - begin
 
@@ -156,8 +158,8 @@ class Calibration:
             cache_bytes=self._cache,
             peaks={dtype: [rates[dtype] for rates in self._rates] for dtype in self._pools},
             bandwidths=[rates["bandwidth"] for rates in self._rates],
-            module_s=self._module_s,
-            view_s=self._view_s,
+            module_s=statistics.median(module_s for module_s, _ in self._overheads),
+            view_s=statistics.median(view_s for _, view_s in self._overheads),
             noise=statistics.median(_spread(case.seconds) for case in self._cases),
             samples=samples,
         ).fitted()
@@ -174,10 +176,13 @@ class Calibration:
             dtype: Pools(self.device, getattr(torch, _TORCH_NAMES[dtype]), cold_bytes // int(bytes_per_value(dtype))) for dtype in dtypes
         }
         torch.zeros(2**26, device=self.device)  # memory for all results: the system gives it once, page by page
-        self._rates.append(_rates(self._pools, self.device))
-        self._module_s, self._view_s = _overheads(self._pools["fp32"])
+        self._rate()
         left = max((1 - _FITTING_SHARE) * self._budget_s - (time.perf_counter() - begin), 0.3)
         self._cases = _first_round(self._pools, self.device, left / _ROUNDS, self._report)
+
+    def _rate(self) -> None:
+        self._rates.append(_rates(self._pools, self.device))
+        self._overheads.append(_overheads(self._pools["fp32"]))
 
     def _endless(self) -> Iterator[_Case]:
         """Round after round over all cases, in random order, but some of a class after one another: a model too has few classes."""
@@ -225,6 +230,8 @@ def _first_round(pools: dict[str, Pools], device: str, budget_s: float, report: 
 
 def _time_in_context(run: Run, pools: Pools, work: Work) -> float:
     """Seconds of one run after its operands were written and :attr:`Work.between` went by; of a short one, the median of a few.
+
+    A brief one runs once before, untimed: in a model its like ran some layers before, here quite other operations did.
 
     Where a model would find weights in the cache, they are put there: a cache that only takes what a nearer one gives up, or that does
     not trust what is read once, needs several runs. Kernels that a library compiles for their shape are run before, because a model
@@ -314,11 +321,22 @@ def _rates(pools: dict[str, Pools], device: str) -> dict[str, float]:
 
 
 def _overheads(pool: Pools) -> tuple[float, float]:
-    """Seconds of a module's own Python, which calls an operator with its parameters, and of a view: what is between operators."""
+    """Seconds of a module's own Python, which calls an operator with its parameters, and of a view: what is between operators.
+
+    The first is a small difference of two times, so both are taken by turns: the machine's mood moves them together.
+    """
     import torch
 
     x, linear = pool.hot(8, 8), torch.nn.Linear(8, 8, device=pool.device)
     parameters = linear.weight, linear.bias
-    called = _time(lambda: linear(x), "cpu", 0.01) - _time(lambda: torch.nn.functional.linear(x, *parameters), "cpu", 0.01)
+
+    def burst(run: Callable[[], object]) -> float:
+        begin = time.perf_counter()
+        for _ in range(_BURST):
+            run()
+        return (time.perf_counter() - begin) / _BURST
+
+    called = [burst(lambda: linear(x)) - burst(lambda: torch.nn.functional.linear(x, *parameters)) for _ in range(_TURNS)]
     views = (lambda: x.view(4, 16), lambda: x.transpose(0, 1), lambda: x[:4])
-    return max(called, 0.0), sum(_time(view, "cpu", 0.01) for view in views) / len(views)
+    viewed = [sum(map(burst, views)) / len(views) for _ in range(_TURNS)]
+    return max(statistics.median(called), 0.0), statistics.median(viewed)

@@ -107,7 +107,30 @@ def test_an_operation_is_timed_after_its_operands_were_written(monkeypatch):
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
     run = Run(lambda: seen.append("run"), operands, (torch.zeros(2).as_subclass(Written),))
     calibration._time_in_context(run, Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
-    assert seen == ["written", "1000 bytes between", "cut", "run"]
+    assert seen == ["written", "1000 bytes between", "cut", "run"] * 2, "a brief one runs once before it is timed"
+    seen.clear()
+    monkeypatch.setattr(calibration, "_BRIEF_S", 0.0)
+    calibration._time_in_context(run, Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
+    assert seen == ["written", "1000 bytes between", "cut", "run"], "of a long one the first run is as good as any"
+
+
+def test_the_first_run_of_a_brief_operation_is_not_timed(monkeypatch):
+    from napkinmath.kernels import Run
+
+    class Between:
+        def evict(self, count):
+            pass
+
+    ticks = iter([0.0, 5e-4, 1.0, 2.0, 2.0 + 1e-4, 3.0])  # a first run, the beginning, a second run, and the time is over
+
+    class Clock:
+        @staticmethod
+        def perf_counter():
+            return next(ticks)
+
+    monkeypatch.setattr(calibration, "time", Clock)
+    seconds = calibration._time_in_context(Run(lambda: None, tuple), Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
+    assert seconds == pytest.approx(1e-4)
 
 
 def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch):
@@ -130,7 +153,7 @@ def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch
     assert seen == ["run"] * 8 + ["0 bytes", "run"]  # the weights are in the cache, and trusted to be read again
     seen.clear()
     calibration._time_in_context(run, Between(), Work("gemm", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
-    assert seen == ["0 bytes", "run"]
+    assert seen == ["0 bytes", "run"] * 2
 
 
 def test_a_weight_that_a_second_run_would_find_in_the_cache_is_timed_once(monkeypatch):

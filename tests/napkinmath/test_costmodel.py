@@ -317,6 +317,17 @@ def test_what_is_evicted_goes_through_the_pool_of_weights():
     pools.evict(0)
 
 
+def test_much_is_evicted_by_operations_as_small_as_those_of_a_network(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from napkinmath.kernels import Pools
+
+    read: list[int] = []
+    pools = Pools("cpu", torch.float32, 2**22, 2**18)
+    monkeypatch.setattr(torch, "mm", lambda left, right: read.append(right.numel() * 4))
+    pools.evict(10 * 2**20)
+    assert len(read) == 3 and sum(read) == pytest.approx(10 * 2**20, rel=0.01)
+
+
 def test_a_cold_weight_may_be_larger_than_the_pool_of_activations():
     torch = pytest.importorskip("torch")
     from napkinmath.kernels import Pools

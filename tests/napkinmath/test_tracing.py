@@ -430,4 +430,4 @@ def test_a_row_knows_how_long_ago_its_operand_was_written_and_how_many_views_cam
 
     first, second, last = (dict(op.layout) for op in trace(Late(), torch.ones(4, 1)).ops)
     assert "age" not in first and "age" not in second, "no operation of this run wrote x"
-    assert last == {"age": 64, "views": 4}, "two products, each reads and writes 16 bytes, since the older operand's began"
+    assert last == {"age": 48, "views": 4}, "two products of 32 bytes since the older operand's began, one since the other's: their mean"
