@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .errors import InputError, did_you_mean
 from .ledger import Phase
+from .packed import packed_weights
 from .recorder import ModulePath, tensors_in
 from .tracing import check_module, clear_errors, device_type, fake_mode_of
 from .training import Loss, Optimizer, TrainingStep
@@ -119,6 +120,7 @@ def peak_memory(
     watch = _Storages(module, rounding=_CUDA_BLOCK if device == "cuda" else 1)
     with _prepared(module, mode, optimizer, loss, inputs, kwargs) as step:
         watch.hold(module.parameters(), "weights")
+        watch.hold_packed(module)
         watch.hold(module.buffers(), "buffers")
         watch.hold(_held_by((inputs, kwargs)), "inputs")
         fake = fake_mode_of(inputs, kwargs)
@@ -169,6 +171,7 @@ def measured_peak(
         before = _Storages(module, rounding=1)
         state = list(step.optimizer.state.values()) if step and step.optimizer else []
         before.hold(_held_by([list(module.parameters()), list(module.buffers()), inputs, kwargs, state]), "weights")
+        before.hold_packed(module)
         events: list[tuple[Phase, int]] = [("forward", before.total)]
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler writes to stderr when it starts and when it stops
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
@@ -239,6 +242,13 @@ class _Storages(TorchDispatchMode):
         """Count what lies there before the run."""
         for tensor in tensors:
             self._follow(tensor, part, part)
+
+    def hold_packed(self, module: torch.nn.Module) -> None:
+        """Count the weights that a library keeps for itself."""
+        for weights in packed_weights(module).values():
+            self._blocks.append(Block(weights.bytes, weights.name, self.path.phase, "weights"))
+            self._changes.append((len(self._blocks) - 1, weights.bytes, self.path.phase))
+            self.total += weights.bytes
 
     def enter(self, phase: Phase, step: TrainingStep) -> None:
         """Begin a phase; when the optimizer's turn comes, what the parameters' gradients are is known."""

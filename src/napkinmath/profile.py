@@ -17,7 +17,7 @@ from .errors import InputError, did_you_mean, shown
 from .files import shown_path, write_text
 from .laws import Fit, Law
 
-SCHEMA = 4
+SCHEMA = 5
 _BUSY_DRIFT, _BUSY_NOISE = 0.2, 0.1  # above these the samples tell of other processes
 _REMEDY = "run 'napkinmath calibrate' (a minute)"
 

@@ -36,3 +36,19 @@ def test_the_long_run_of_batching_takes_its_server_from_the_lab(benchmark):
     assert not any("commit_guess(" in source.partition("import")[0] for source in cells)
     assert run.startswith("plan, requests = (('/one', 0.5)")
     compile("\n".join(cells[:2]), "cells", "exec")
+
+
+def test_no_workload_is_developed_on_and_held_out(benchmark):
+    lists = {which: benchmark("predictor").workloads(which) for which in ("development", "int8", "test")}
+    presets = {which: {workload.preset for workload in chosen} for which, chosen in lists.items()}
+    assert not presets["test"] & (presets["development"] | presets["int8"])
+    assert len(lists["development"]) == len(lists["test"]) == 30
+    assert {workload.dtype for workload in lists["int8"]} == {"int8"}
+
+
+def test_every_int8_workload_can_be_rounded(benchmark):
+    from napkinmath import reference
+    from napkinmath.references.int8 import require_linear
+
+    for name in {workload.preset for workload in benchmark("predictor").workloads("int8")}:
+        require_linear(name, reference(name, 1).module)

@@ -198,3 +198,12 @@ def test_the_command_says_what_cannot_be_rounded(synthetic_profile, napkinmath_h
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1) and "cannot be built in int8" in done.stderr
     done = subprocess.run([*command, "deit-ti"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "") and "fitted to a 60 s calibration" in done.stdout
+
+
+def test_packed_weights_take_memory():
+    x, module = torch.randn(64, 256), quantize_linear(torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.Linear(512, 256)))
+    predicted, measured = nm.peak_memory(module, x), nm.measured_peak(module, x)
+    weights = 2 * 256 * 512 + 4 * (512 + 256)
+    assert predicted.parts()["weights"] == weights
+    assert measured.events[0] == ("forward", weights + x.nbytes)
+    assert predicted.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.1)

@@ -48,7 +48,7 @@ def test_missing_profile_says_what_to_run(napkinmath_home):
         ),
         ({"torch": "1.0"}, r"another torch version \(1\.0, here .*napkinmath calibrate"),
         ({"threads": 4096}, r"another thread count \(4096, here .*napkinmath calibrate"),
-        ({"schema": 0}, r"schema 0, this version reads 4; .*napkinmath calibrate"),
+        ({"schema": 0}, r"schema 0, this version reads 5; .*napkinmath calibrate"),
         ({"bandwidths": [0.0, 1.0]}, "not of the right form"),
         ({"samples": {}}, "not of the right form"),
         ({"samples": {"gemm/fp32": [[[1, 1, 1, 1], 2, 4]]}}, "not of the right form"),
