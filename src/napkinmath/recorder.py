@@ -177,7 +177,7 @@ class Recorder(TorchDispatchMode):
             layout = (*layout, ("inner", True))
         if self._views:
             layout, self._views = (*layout, ("views", self._views)), 0
-        self._written.update((storage_id(result), self._moved) for result in results)
+        self._written.update((storage, self._moved) for result in results if (storage := storage_id(result)))
         self._moved += read + written
         self.ops.append(
             Op(
@@ -222,7 +222,7 @@ class Recorder(TorchDispatchMode):
         if not operands:
             return 0
         largest = max(operands, key=torch.Tensor.numel)
-        if largest.device.type == "meta" or storage_id(largest) not in self._written:
+        if largest.device.type == "meta" or storage_id(largest) not in self._written:  # 0, of what has no memory, is never there
             return None
         written = [(t.numel(), self._written[storage]) for t in operands if (storage := storage_id(t)) in self._written]
         elements = sum(numel for numel, _ in written)

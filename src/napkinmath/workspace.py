@@ -2,7 +2,8 @@
 
 oneDNN on x86 computes convolutions and LSTMs in layouts of its own, blocks of 16 channels, and copies operands into them and the
 result back. The rules below were read off the allocation events of PyTorch 2.13 and hold to a few percent of the peaks in
-``benchmarks/results/memory.json``. A matrix product, attention and a 1x1 convolution at stride 1 need none.
+``benchmarks/results/memory.json``. A matrix product, attention and a 1x1 convolution at stride 1 need none; a linear layer with packed
+int8 weights keeps its int32 sums beside the result.
 """
 
 from __future__ import annotations
@@ -86,6 +87,11 @@ def _lstm(call: Call) -> int:
     return int(input_weight.nbytes + hidden_weight.nbytes + gates + 4 * _PAGE)
 
 
+def _packed_linear(call: Call) -> int:
+    """The sums before they are scaled, in int32."""
+    return 4 * int(call.out.numel())
+
+
 def _channels_last(x: torch.Tensor) -> bool:
     return x.dim() == 4 and x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
@@ -95,4 +101,5 @@ _RULES = {
     torch.ops.aten.convolution_backward.default: _convolution_backward,
     torch.ops.aten.mkldnn_rnn_layer.default: _lstm,
     torch.ops.aten.mkldnn_rnn_layer_backward.default: _lstm,
+    torch.ops.quantized.linear_dynamic.default: _packed_linear,
 }
