@@ -69,8 +69,11 @@ class Workload:
 
 def workloads(which: str) -> list[Workload]:
     rows = tomllib.loads((HERE / "workloads.toml").read_text())[which]
-    dtype = "int8" if which == "int8" else "fp32"
-    return [Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa"), dtype) for r in rows for n in BATCHES]
+    return [
+        Workload(r["preset"], n, tuple(r.get("sizes", {}).items()), r.get("attention", "sdpa"), r.get("dtype", "fp32"))
+        for r in rows
+        for n in BATCHES
+    ]
 
 
 def build(workload: Workload, device: str) -> tuple[torch.nn.Module, dict[str, Any]]:

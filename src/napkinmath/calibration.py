@@ -209,7 +209,7 @@ def _first_round(pools: dict[str, Pools], device: str, budget_s: float, report: 
     streams: list[tuple[Grid, Iterator[Work], float]] = []
     for dtype in pools:
         for grid in GRIDS:
-            if dtype in grid.dtypes and device in grid.devices and (not grid.pool or environment.packs_int8()):
+            if dtype in grid.dtypes and device in grid.devices and (".packed" not in grid.law or environment.packs_int8()):
                 streams.append((grid, grid.works(dtype), grid.share * (1.0 if dtype == "fp32" else _OTHER_DTYPES_SHARE)))
     spent, drawn = [0.0] * len(streams), [0] * len(streams)
     cases: list[_Case] = []
@@ -278,22 +278,23 @@ def _settle(run: Run, most_s: float) -> None:
 
 def _time(run: Callable[[], object], device: str, slice_s: float) -> float:
     """Seconds of one run, the lower quartile of several; short ones in bursts, so that the clock or the device's queue costs little."""
-
-    def burst(runs: int) -> float:
-        start = time.perf_counter()
-        for _ in range(runs):
-            run()
-        environment.synchronize(device)
-        return (time.perf_counter() - start) / runs
-
-    burst(1)
-    once = burst(1)
+    _burst(run, 1, device)
+    once = _burst(run, 1, device)
     runs = max(1, min(int(2e-4 / once), 200))
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) < 3 or time.perf_counter() - begin < slice_s:
-        times.append(burst(runs))
+        times.append(_burst(run, runs, device))
     return sorted(times)[len(times) // 4]
+
+
+def _burst(run: Callable[[], object], runs: int, device: str) -> float:
+    """Mean seconds of runs in a row."""
+    start = time.perf_counter()
+    for _ in range(runs):
+        run()
+    environment.synchronize(device)
+    return (time.perf_counter() - start) / runs
 
 
 def _spread(times: list[float]) -> float:
@@ -331,10 +332,7 @@ def _overheads(pool: Pools) -> tuple[float, float]:
     parameters = linear.weight, linear.bias
 
     def burst(run: Callable[[], object]) -> float:
-        begin = time.perf_counter()
-        for _ in range(_BURST):
-            run()
-        return (time.perf_counter() - begin) / _BURST
+        return _burst(run, _BURST, "cpu")  # of an accelerator too only the Python is wanted
 
     called = [burst(lambda: linear(x)) - burst(lambda: torch.nn.functional.linear(x, *parameters)) for _ in range(_TURNS)]
     views = (lambda: x.view(4, 16), lambda: x.transpose(0, 1), lambda: x[:4])

@@ -279,8 +279,6 @@ def run_predict(args: argparse.Namespace) -> Any:
         # Before anything is built: without a profile there is nothing to predict from.
         profile = recorded_profile(args.on) if recorded else load_profile()
         fake = can_be_fake(profile.device, args.dtype)
-        if args.dtype == "int8":  # its weights are real
-            require_memory(spec, args)
         built = build(args, spec, sizes, device=profile.device, fake=fake)
         prediction = predict(trace(built.module, name=f"{spec.name}, {in_words(sizes)}", **built.inputs), profile)
     return prediction.to_dict() if args.json else prediction.text(*items_of(sizes))
@@ -292,11 +290,12 @@ def run_measure(args: argparse.Namespace) -> Any:
     from .latency import predict
     from .measurement import measure
     from .profile import load_profile
+    from .references import require_memory
     from .tracing import trace
 
     spec = named(args.name)
     sizes = sizes_of(args, spec)
-    require_memory(spec, args)
+    require_memory(spec, "fp32" if args.dtype == "int8" else args.dtype)  # int8 weights are rounded from fp32
     device = default_device()
     with progress_bar(f"building and measuring {spec.name}") as report:
         report(0.0, "building")
@@ -369,22 +368,6 @@ def build(args: argparse.Namespace, spec: Spec, sizes: dict[str, Any], **where: 
 
     attention = {"fused": "sdpa", "eager": "eager"}[args.attention]
     return reference(spec, **sizes, dtype=args.dtype, attention=attention, **where)
-
-
-def require_memory(spec: Spec, args: argparse.Namespace) -> None:
-    """Refuse to build weights that do not fit.
-
-    Raises:
-        InputError: the weights take more than what is free; names the nearest preset that fits.
-    """
-    from .environment import free_memory_bytes
-
-    free, dtype = free_memory_bytes(), "fp32" if args.dtype == "int8" else args.dtype  # int8 weights are rounded from fp32
-    if spec.weight_bytes(dtype) > free:
-        fits = [s for s in presets(spec.family) if s.weight_bytes(dtype) <= free]
-        nearest = max(fits, key=lambda s: s.params(), default=None)
-        hint = f"; the largest {spec.family} that fits: {nearest.name}" if nearest else ""
-        raise InputError(f"{spec.name} in {dtype} takes {fmt(spec.weight_bytes(dtype), 'B')} and {fmt(free, 'B')} can be used here{hint}")
 
 
 def sizes_of(args: argparse.Namespace, spec: Spec) -> dict[str, int]:

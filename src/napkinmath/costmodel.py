@@ -133,7 +133,7 @@ def work_of(
         variant = ".causal" if layout.get("causal") else ".masked" if layout.get("masked") else ""
         return Work("attention" + variant, op.dtype, (math.prod(batch), seq, context, d_head), flops, moved, age, code_age)
     if op.kind == "matmul" and len(op.shape) == 2:
-        packed = op.dtype == "int8" and operator.startswith("quantized")
+        packed = op.dtype == "int8" and op.op.startswith("quantized.")
         (matrices, tokens, d_in), (_, _, d_out) = op.shape
         if matrices > 1:
             return Work("bmm", op.dtype, (matrices, tokens, d_in, d_out), flops, moved, age, code_age)

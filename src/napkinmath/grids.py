@@ -14,24 +14,23 @@ from .kernels import Axis, Build, Choice, Grid, Pools, Range, Run, Width, width_
 def _gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
     import torch
 
-    tokens, d_in, d_out, stored = dims[:4]
-    x, bias = pools.hot(tokens, d_in), pools.hot(d_out, at=3)
-    shape = (d_out, d_in) if stored == 2 else (d_in, d_out)
-    weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
-    return Run(torch.addmm, lambda: (bias, x, weight().t() if stored == 2 else weight()), (x,))
-
-
-def _gemm_hot(pools: Pools, dims: tuple[int, ...]) -> Run:
-    return _gemm(pools, dims, hot=True)
+    x, bias, weight = pools.hot(dims[0], dims[1]), pools.hot(dims[2], at=3), _weight(pools, dims, hot)
+    return Run(torch.addmm, lambda: (bias, x, weight()), (x,))
 
 
 def _int8_gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
     import torch
 
-    tokens, d_in, d_out, stored = dims[:4]
-    x, shape = pools.hot(tokens, d_in), (d_out, d_in) if stored == 2 else (d_in, d_out)
-    weight = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
-    return Run(torch._int_mm, lambda: (x, weight().t() if stored == 2 else weight()), (x,))
+    x, weight = pools.hot(dims[0], dims[1]), _weight(pools, dims, hot)
+    return Run(torch._int_mm, lambda: (x, weight()), (x,))
+
+
+def _weight(pools: Pools, dims: tuple[int, ...], hot: bool) -> Callable[[], Any]:
+    """Cuts a weight ``[d_in, d_out]``, stored that way or as ``[d_out, d_in]``."""
+    _, d_in, d_out, stored = dims[:4]
+    shape = (d_out, d_in) if stored == 2 else (d_in, d_out)
+    cut = functools.partial(pools.hot, *shape, at=1) if hot else pools.cold(*shape)
+    return (lambda: cut().t()) if stored == 2 else cut
 
 
 def _packed_gemm(pools: Pools, dims: tuple[int, ...], hot: bool = False) -> Run:
@@ -204,9 +203,8 @@ def _gemm_values(tokens: int, d_in: int, d_out: int, *_: int) -> float:
 
 
 def _gemm_grid(law: str, axes: tuple[Range, ...], share: float, most_values: int = 2**25, largest: float = 6e9) -> Grid:
-    build = _gemm_hot if law.endswith(".hot") else _gemm
     return Grid(
-        law, (*axes, _STORED, _RAGGED), build, share,
+        law, (*axes, _STORED, _RAGGED), functools.partial(_gemm, hot=law.endswith(".hot")), share,
         flops=_gemm_flops, values=_gemm_values, dims=_gemm_dims, most_values=most_values, largest=largest,
     )  # fmt: skip
 

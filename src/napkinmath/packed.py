@@ -27,7 +27,7 @@ class Weights:
 
 
 def packed_weights(module: torch.nn.Module) -> dict[int, Weights]:
-    """The packed weights of linear layers and convolutions below a module, by :func:`packed_id`."""
+    """The packed weights of linear layers and convolutions below a module, by what :func:`packed_ids` yields."""
     found: dict[int, Weights] = {}
     for path, child in module.named_modules():
         for name, value in vars(child).items():
@@ -37,22 +37,20 @@ def packed_weights(module: torch.nn.Module) -> dict[int, Weights]:
                 biases = 0 if bias is None else bias.numel()
                 dtype = weight.dtype if weight.is_quantized else torch.float16
                 where = f"{path}.{name}".strip(".").replace(".", "/")
-                found[packed_id(value)] = Weights(where, weight.numel() + biases, width * weight.numel() + 4 * biases, dtype)
+                found[hash(value)] = Weights(where, weight.numel() + biases, width * weight.numel() + 4 * biases, dtype)
     return found
 
 
-def packed_in(tree: Any) -> Iterator[torch.ScriptObject]:
-    """Packed objects among an operator's arguments, which nest no deeper than lists."""
+def packed_ids(tree: Any) -> Iterator[int]:
+    """Of the packed objects among an operator's arguments, which nest no deeper than lists.
+
+    PyTorch hands a new Python object to every call; what they share is their hash, which is that of the object behind them.
+    """
     for item in tree:
         if isinstance(item, torch.ScriptObject):
-            yield item
+            yield hash(item)
         elif isinstance(item, list | tuple):
-            yield from packed_in(item)
-
-
-def packed_id(packed: torch.ScriptObject) -> int:
-    """What the Python objects for one packed object share: PyTorch hands a new one to every call, and hashes the object behind it."""
-    return hash(packed)
+            yield from packed_ids(item)
 
 
 def int8_codes(module: torch.nn.Module) -> list[torch.Tensor]:

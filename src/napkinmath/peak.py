@@ -246,9 +246,7 @@ class _Storages(TorchDispatchMode):
     def hold_packed(self, module: torch.nn.Module) -> None:
         """Count the weights that a library keeps for itself."""
         for weights in packed_weights(module).values():
-            self._blocks.append(Block(weights.bytes, weights.name, self.path.phase, "weights"))
-            self._changes.append((len(self._blocks) - 1, weights.bytes, self.path.phase))
-            self.total += weights.bytes
+            self._add(weights.bytes, weights.name, "weights")
 
     def enter(self, phase: Phase, step: TrainingStep) -> None:
         """Begin a phase; when the optimizer's turn comes, what the parameters' gradients are is known."""
@@ -271,10 +269,14 @@ class _Storages(TorchDispatchMode):
             self._gone(address)
         if not size:
             return
+        self._alive[address] = self._add(size, made_by, part), weakref.ref(storage, lambda _: self._gone(address))
+
+    def _add(self, size: int, made_by: str, part: str) -> int:
+        """Note a block from now on; its index."""
         self._blocks.append(Block(size, made_by, self.path.phase, part))
-        self._alive[address] = len(self._blocks) - 1, weakref.ref(storage, lambda _: self._gone(address))
         self._changes.append((len(self._blocks) - 1, size, self.path.phase))
         self.total += size
+        return len(self._blocks) - 1
 
     def _gone(self, address: int) -> None:
         index = self._alive.pop(address)[0]

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .formulas import Call, Work
 from .ledger import COMPUTE_KINDS, Op, Phase
 from .operators import classify
-from .packed import Weights, int8_codes, packed_id, packed_in, packed_weights
+from .packed import Weights, int8_codes, packed_ids, packed_weights
 from .shapes import Shapes
 
 _DTYPES = {
@@ -161,7 +161,7 @@ class Recorder(TorchDispatchMode):
                 return  # answers a question in Python
             self.uncounted.add(f"{func.namespace}.{packet}")
             work = Work("uncounted", 0, tuple(map(_shape, operands)))
-        packed = {packed_id(p): self._packed[packed_id(p)] for p in packed_in(args) if packed_id(p) in self._packed} if self._packed else {}
+        packed = {key: self._packed[key] for key in packed_ids(args) if key in self._packed} if self._packed else {}
         params, weight_bytes = self._claim(operands, packed, work.kind)
         read, written = _traffic(work.kind, packet, in_place, operands, results)
         read += sum(weights.bytes for weights in packed.values())

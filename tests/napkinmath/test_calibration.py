@@ -1,5 +1,6 @@
 """Calibrating this machine: the samples are what the laws need, and the conditions are recorded. No time is asserted."""
 
+import dataclasses
 import itertools
 import json
 
@@ -86,6 +87,16 @@ def test_bad_input_is_one_line(arguments, says):
         calibrate(**arguments)
 
 
+@dataclasses.dataclass
+class Between:
+    """Pools that only note what was evicted."""
+
+    seen: list[str]
+
+    def evict(self, count):
+        self.seen.append(f"{count:.0f} bytes")
+
+
 def test_an_operation_is_timed_after_its_operands_were_written(monkeypatch):
     from napkinmath.kernels import Run
 
@@ -96,30 +107,22 @@ def test_an_operation_is_timed_after_its_operands_were_written(monkeypatch):
             seen.append("written")
             return self
 
-    class Between:
-        def evict(self, count):
-            seen.append(f"{count:.0f} bytes between")
-
     def operands():
         seen.append("cut")
         return ()
 
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
     run = Run(lambda: seen.append("run"), operands, (torch.zeros(2).as_subclass(Written),))
-    calibration._time_in_context(run, Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
-    assert seen == ["written", "1000 bytes between", "cut", "run"] * 2, "a brief one runs once before it is timed"
+    calibration._time_in_context(run, Between(seen), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
+    assert seen == ["written", "1000 bytes", "cut", "run"] * 2, "a brief one runs once before it is timed"
     seen.clear()
     monkeypatch.setattr(calibration, "_BRIEF_S", 0.0)
-    calibration._time_in_context(run, Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
-    assert seen == ["written", "1000 bytes between", "cut", "run"], "of a long one the first run is as good as any"
+    calibration._time_in_context(run, Between(seen), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
+    assert seen == ["written", "1000 bytes", "cut", "run"], "of a long one the first run is as good as any"
 
 
 def test_the_first_run_of_a_brief_operation_is_not_timed(monkeypatch):
     from napkinmath.kernels import Run
-
-    class Between:
-        def evict(self, count):
-            pass
 
     ticks = iter([0.0, 5e-4, 1.0, 2.0, 2.0 + 1e-4, 3.0])  # a first run, the beginning, a second run, and the time is over
 
@@ -129,7 +132,7 @@ def test_the_first_run_of_a_brief_operation_is_not_timed(monkeypatch):
             return next(ticks)
 
     monkeypatch.setattr(calibration, "time", Clock)
-    seconds = calibration._time_in_context(Run(lambda: None, tuple), Between(), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
+    seconds = calibration._time_in_context(Run(lambda: None, tuple), Between([]), Work("add", "fp32", (1, 2), 0.0, 24.0, 1024.0))
     assert seconds == pytest.approx(1e-4)
 
 
@@ -138,21 +141,17 @@ def test_a_compiled_kernel_is_settled_and_its_memory_left_the_caches(monkeypatch
 
     seen: list[str] = []
 
-    class Between:
-        def evict(self, count):
-            seen.append(f"{count:.0f} bytes")
-
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
     monkeypatch.setattr(calibration, "_COMPILED_S", 60.0)
     monkeypatch.setattr(calibration, "_WARM_S", 60.0)
     run = Run(lambda: seen.append("run"), tuple)
-    calibration._time_in_context(run, Between(), Work("conv", "fp32", (1, 2, 3, 4, 1, 1, 1), 48.0, 24.0))
+    calibration._time_in_context(run, Between(seen), Work("conv", "fp32", (1, 2, 3, 4, 1, 1, 1), 48.0, 24.0))
     assert seen == ["run"] * 8 + ["4194304 bytes", "0 bytes", "run"]
     seen.clear()
-    calibration._time_in_context(run, Between(), Work("gemm.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
+    calibration._time_in_context(run, Between(seen), Work("gemm.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
     assert seen == ["run"] * 8 + ["0 bytes", "run"]  # the weights are in the cache, and trusted to be read again
     seen.clear()
-    calibration._time_in_context(run, Between(), Work("gemm", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
+    calibration._time_in_context(run, Between(seen), Work("gemm", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
     assert seen == ["0 bytes", "run"] * 2
 
 
@@ -161,13 +160,9 @@ def test_a_weight_that_a_second_run_would_find_in_the_cache_is_timed_once(monkey
 
     seen: list[str] = []
 
-    class Between:
-        def evict(self, count):
-            seen.append(f"{count:.0f} bytes")
-
     monkeypatch.setattr(calibration, "_SHORT_S", 60.0)
     run = Run(lambda: seen.append("run"), tuple, once=True)
-    calibration._time_in_context(run, Between(), Work("gemm.packed", "int8", (1, 2, 3, 1, 1), 12.0, 24.0))
+    calibration._time_in_context(run, Between(seen), Work("gemm.packed", "int8", (1, 2, 3, 1, 1), 12.0, 24.0))
     assert seen == ["0 bytes", "run"]
 
 
@@ -178,11 +173,9 @@ def test_a_run_that_settles_slowly_is_stopped(monkeypatch):
     monkeypatch.setattr(calibration, "_WARM_S", 0.0)
     monkeypatch.setattr(calibration, "_SHORT_S", 0.0)
 
-    class Between:
-        def evict(self, count):
-            seen.append(f"{count:.0f} bytes")
-
-    calibration._time_in_context(Run(lambda: seen.append("run"), tuple), Between(), Work("gemv.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0))
+    calibration._time_in_context(
+        Run(lambda: seen.append("run"), tuple), Between(seen), Work("gemv.hot", "fp32", (1, 2, 3, 2, 1), 12.0, 24.0)
+    )
     assert seen == ["run", "0 bytes", "run"]
 
 

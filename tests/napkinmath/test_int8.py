@@ -207,3 +207,10 @@ def test_packed_weights_take_memory():
     assert predicted.parts()["weights"] == weights
     assert measured.events[0] == ("forward", weights + x.nbytes)
     assert predicted.peak_bytes == pytest.approx(measured.peak_bytes, rel=0.05)
+
+
+def test_a_model_too_large_to_be_rounded_here_is_refused_before_it_is_built(monkeypatch, synthetic_profile):
+    monkeypatch.setattr(nm.references, "free_memory_bytes", lambda: 1e6)
+    with pytest.raises(DtypeError, match=r"distilbert in fp32 takes 265 MB and 1 MB can be used here"):
+        nm.reference("distilbert", 1, 8, device="cpu", dtype="int8")
+    assert compare("distilbert", synthetic_profile, dtype="int8", seq=8).iloc[0]["fails"] == "dtype"

@@ -16,9 +16,11 @@ from typing import Any
 
 import torch
 
+from ..environment import free_memory_bytes
 from ..errors import DtypeError, InputError, did_you_mean
 from ..ledger import Op
-from ..specs import Spec, preset
+from ..specs import Spec, preset, presets
+from ..units import fmt
 from .plan import How
 
 #: Dtypes that a module's weights can have.
@@ -85,7 +87,7 @@ def reference(
 
     Raises:
         InputError: sizes that do not fit, a spec that names no architecture, or one that the named architecture cannot express; int8
-            elsewhere than on a CPU with real weights, or for a model with few linear layers.
+            elsewhere than on a CPU with real weights, for a model with few linear layers, or for one whose fp32 weights do not fit there.
     """
     spec = preset(spec) if isinstance(spec, str) else spec
     resolved = spec.resolve(*sizes, **named)
@@ -113,12 +115,27 @@ def reference(
 
         with torch.device("meta"):
             int8.require_linear(spec.name, plan.module())
+        require_memory(spec, "fp32")  # int8 weights are rounded from fp32
     with _fake_mode(fake), torch.device(device), _default_dtype(how.dtype):
         inputs = plan.inputs()
         if how.real:
             _fill(inputs)
         module = plan.module().eval()
     return Reference(spec, int8.quantize_linear(module) if dtype == "int8" else module, inputs, plan.names)
+
+
+def require_memory(spec: Any, dtype: str) -> None:
+    """Refuse to build real weights that do not fit.
+
+    Raises:
+        DtypeError: the weights take more than what is free; names the nearest preset that fits.
+    """
+    free = free_memory_bytes()
+    if spec.weight_bytes(dtype) > free:
+        fits = [s for s in presets(spec.family) if s.weight_bytes(dtype) <= free]
+        nearest = max(fits, key=lambda s: s.params(), default=None)
+        hint = f"; the largest {spec.family} that fits: {nearest.name}" if nearest else ""
+        raise DtypeError(f"{spec.name} in {dtype} takes {fmt(spec.weight_bytes(dtype), 'B')} and {fmt(free, 'B')} can be used here{hint}")
 
 
 def can_be_fake(device: str, dtype: str) -> bool:
